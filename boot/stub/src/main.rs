@@ -1,0 +1,2 @@
+//! The direct boot stub.
+fn main() {}

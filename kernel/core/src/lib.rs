@@ -1,0 +1,3 @@
+//! Pure logic of the kernel.
+#![no_std]
+#![forbid(unsafe_code)]

@@ -1,0 +1,3 @@
+//! The system-call ABI.
+#![no_std]
+#![forbid(unsafe_code)]

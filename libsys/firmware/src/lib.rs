@@ -1,0 +1,3 @@
+//! ACPI tables as checked views.
+#![no_std]
+#![forbid(unsafe_code)]

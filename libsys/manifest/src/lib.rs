@@ -1,0 +1,3 @@
+//! The system manifest.
+#![no_std]
+#![forbid(unsafe_code)]

@@ -1,0 +1,3 @@
+//! The servers' IPC protocols.
+#![no_std]
+#![forbid(unsafe_code)]

@@ -1,0 +1,3 @@
+//! What a driver or server author sees.
+#![no_std]
+#![forbid(unsafe_code)]

@@ -1,0 +1,2 @@
+//! The edu server.
+fn main() {}

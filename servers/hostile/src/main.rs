@@ -1,0 +1,2 @@
+//! The hostile server.
+fn main() {}

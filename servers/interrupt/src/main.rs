@@ -1,0 +1,2 @@
+//! The interrupt server.
+fn main() {}

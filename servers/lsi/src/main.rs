@@ -1,0 +1,2 @@
+//! The lsi server.
+fn main() {}

@@ -1,0 +1,3 @@
+//! The PCI server's core.
+#![no_std]
+#![forbid(unsafe_code)]

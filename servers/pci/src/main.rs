@@ -1,0 +1,2 @@
+//! The pci server.
+fn main() {}

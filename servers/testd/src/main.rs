@@ -1,0 +1,2 @@
+//! The testd server.
+fn main() {}
