@@ -1,0 +1,176 @@
+//! The interrupt server's protocol: life cycle of messages (DESIGN §5, §6).
+//!
+//! The badge of the caller is its device ([`crate::badge`]); a request without one is
+//! answered `NotAClient`. A message's id is good for the client that allocated it only.
+
+mod types;
+
+pub use types::{
+    Activated, Allocated, Contiguity, Description, DomainRow, FaultCount, Information, MessageId,
+    MessageIds, MessageRow, RemapperKind, RowState,
+};
+
+use crate::wire::{operation, protocol};
+use crate::{DecodeError, Nothing, StoreKind};
+
+/// Messages that one `alloc` can ask for.
+pub const ALLOC_MAX: u8 = 8;
+/// CPU mask that means "any".
+pub const ANY_CPU: u64 = u64::MAX;
+
+protocol! {
+    errors {
+        /// The words were no request of this protocol.
+        Malformed = 1, "request makes no sense";
+        /// The caller's badge names no device.
+        NotAClient = 2, "caller is no device's driver";
+        /// No vector is free on any wanted CPU.
+        NoVectors = 3, "no interrupt vector is free (NoVectors)";
+        /// The remapper's table is full.
+        NoEntries = 4, "no remapper entry is free (NoEntries)";
+        /// The client holds as many messages as its manifest entry allows.
+        QuotaExceeded = 5, "quota for messages is used up (QuotaExceeded)";
+        /// This machine can not do it safely (IMS without source-id checks).
+        NotSupported = 6, "not supported on this machine (NotSupported)";
+        /// The message belongs to another client.
+        NotYours = 7, "message belongs to another device (NotYours)";
+        /// No message has this id.
+        BadId = 8, "no such message (BadId)";
+        /// The message's state does not allow it.
+        BadState = 9, "message is in another state (BadState)";
+        /// A field is out of range.
+        BadArgument = 10, "argument out of range (BadArgument)";
+        /// No run of contiguous entries or vectors is free.
+        NoContiguous = 11, "no contiguous run is free (NoContiguous)";
+        /// Memory or handles ran out.
+        NoMemory = 12, "memory or handles exhausted (NoMemory)";
+        /// The remapper did not answer in time or reported an error.
+        Hardware = 13, "remapping hardware failed (Hardware)";
+    }
+    requests {
+        /// Reserve messages.
+        Alloc,
+        /// First unmask is near: take a vector and make the entry present.
+        Activate,
+        /// Give the vector back, keep the message.
+        Deactivate,
+        /// Give everything back.
+        Free,
+        /// Move to other CPUs.
+        SetAffinity,
+        /// Stop at the remapper.
+        Block,
+        /// Let through again.
+        Unblock,
+        /// Inspect one message after another.
+        Describe,
+        /// Inspect the server.
+        Info,
+        /// Faults counted against the caller's device.
+        Faults,
+    }
+}
+
+/// Reserves `count` messages: remapper entries and pairs, no vector. Handles of the
+/// message objects come with the reply, in the order of the pairs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Alloc {
+    /// How many, 1 to [`ALLOC_MAX`].
+    pub count: u8,
+    /// Where the device will keep the pairs.
+    pub kind: StoreKind,
+    /// Whether the data values must be consecutive (PCI multi-message MSI).
+    pub contiguity: Contiguity,
+    /// CPUs that may take the events, one bit each.
+    pub cpus: u64,
+}
+
+operation! { Alloc = 1, handles 0 => Allocated;
+    put(request, words) {
+        words.put(u64::from(request.count));
+        words.put(request.kind as u64 | (request.contiguity as u64) << 8);
+        words.put(request.cpus);
+    }
+    get(reader) {
+        let count = reader.small()?;
+        if count == 0 || count > ALLOC_MAX {
+            return Err(DecodeError::BadValue);
+        }
+        let mut bits = reader.bits()?;
+        let kind = StoreKind::from_code(u64::from(bits.byte()))?;
+        let contiguity = if bits.flag() { Contiguity::Consecutive } else { Contiguity::Any };
+        bits.end()?;
+        Ok(Alloc { count, kind, contiguity, cpus: reader.word()? })
+    }
+}
+
+macro_rules! by_id {
+    ($($(#[$doc:meta])* $name:ident = $label:literal => $reply:ty;)*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+        pub struct $name {
+            /// Which message.
+            pub id: MessageId,
+        }
+
+        operation! { $name = $label, handles 0 => $reply;
+            put(request, words) { words.put(request.id.0); }
+            get(reader) { Ok($name { id: MessageId(reader.word()?) }) }
+        }
+    )*};
+}
+
+by_id! {
+    /// Takes a vector, lets the kernel accept it, makes the remapper entry present.
+    /// After the reply the device may use the pair.
+    Activate = 2 => Activated;
+    /// The reverse of [`Activate`]; answers when no event is in flight any more.
+    Deactivate = 3 => Nothing;
+    /// Deactivates if need be, then gives entry and message back. The id is dead then.
+    Free = 4 => Nothing;
+    /// Turns the remapper entry off; late writes of the device are blocked and counted.
+    Block = 6 => Nothing;
+    /// The reverse of [`Block`].
+    Unblock = 7 => Nothing;
+}
+
+/// Moves an active message to a CPU of `cpus`, in the remapper; the pair stays.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct SetAffinity {
+    /// Which message.
+    pub id: MessageId,
+    /// CPUs that may take the events, one bit each.
+    pub cpus: u64,
+}
+
+operation! { SetAffinity = 5, handles 0 => Activated;
+    put(request, words) {
+        words.put(request.id.0);
+        words.put(request.cpus);
+    }
+    get(reader) { Ok(SetAffinity { id: MessageId(reader.word()?), cpus: reader.word()? }) }
+}
+
+/// The next message for the inspector, from `cursor` on; start with zero.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Describe {
+    /// Zero, or [`MessageRow::next`] of the row before.
+    pub cursor: u64,
+}
+
+operation! { Describe = 8, handles 0 => Description;
+    put(request, words) { words.put(request.cursor); }
+    get(reader) { Ok(Describe { cursor: reader.word()? }) }
+}
+
+/// What the server has to give.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Info;
+
+operation! { Info = 9, handles 0 => Information; }
+
+/// How often the remapper stopped the caller's device.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Faults;
+
+operation! { Faults = 10, handles 0 => FaultCount; }

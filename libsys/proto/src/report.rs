@@ -1,0 +1,175 @@
+//! What drivers tell the demonstration: rows of its table, sums, text, and "done".
+
+use crate::wire::{get_entry, operation, protocol, put_entry};
+use crate::{Nothing, StoreKind, Text};
+
+protocol! {
+    errors {
+        /// The words were no request of this protocol.
+        Malformed = 1, "request makes no sense";
+        /// The caller has said `Done` before.
+        AlreadyDone = 2, "caller is done already (AlreadyDone)";
+    }
+    requests {
+        /// One slot.
+        Row,
+        /// A line of text.
+        Line,
+        /// One store's sums, at the driver's end.
+        Done,
+        /// One store's sums, more to come.
+        Summary,
+    }
+}
+
+/// One slot of a store, as a row of the table.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Row {
+    /// Requester id.
+    pub requester: u16,
+    /// Vendor id.
+    pub vendor: u16,
+    /// Device id.
+    pub device: u16,
+    /// Store.
+    pub kind: StoreKind,
+    /// Slot.
+    pub slot: u32,
+    /// Remapper entry.
+    pub entry: Option<u32>,
+    /// Vector; zero when not active.
+    pub vector: u8,
+    /// CPU of the vector.
+    pub cpu: u8,
+    /// Address of the pair.
+    pub address: u64,
+    /// Data of the pair.
+    pub data: u32,
+    /// Times the device was told to raise it.
+    pub fired: u64,
+    /// Packets for it.
+    pub delivered: u64,
+    /// Events that were folded into a packet.
+    pub coalesced: u64,
+}
+
+operation! { Row = 1, handles 0 => Nothing;
+    put(row, words) {
+        words.put(
+            u64::from(row.requester)
+                | u64::from(row.vendor) << 16
+                | u64::from(row.device) << 32
+                | (row.kind as u64) << 48,
+        );
+        words.put(u64::from(row.slot));
+        put_entry(words, row.entry);
+        words.put(u64::from(row.vector) | u64::from(row.cpu) << 8);
+        words.put(row.address);
+        words.put(u64::from(row.data));
+        words.put(row.fired);
+        words.put(row.delivered);
+        words.put(row.coalesced);
+    }
+    get(reader) {
+        let mut bits = reader.bits()?;
+        let (requester, vendor, device) = (bits.half(), bits.half(), bits.half());
+        let kind = StoreKind::from_code(u64::from(bits.byte()))?;
+        bits.end()?;
+        let slot = reader.small()?;
+        let entry = get_entry(reader)?;
+        let mut bits = reader.bits()?;
+        let (vector, cpu) = (bits.byte(), bits.byte());
+        bits.end()?;
+        let (address, data) = (reader.word()?, reader.small()?);
+        let (fired, delivered, coalesced) = (reader.word()?, reader.word()?, reader.word()?);
+        Ok(Row {
+            requester, vendor, device, kind, slot, entry, vector, cpu, address, data,
+            fired, delivered, coalesced,
+        })
+    }
+}
+
+/// A line that the demonstration prints between its tables.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Line {
+    /// The text, without the line's end.
+    pub text: Text,
+}
+
+operation! { Line = 2, handles 0 => Nothing;
+    put(request, words) { request.text.put(words); }
+    get(reader) { Ok(Line { text: Text::get(reader)? }) }
+}
+
+/// The driver's last word.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Done {
+    /// Everything was as it should be.
+    pub ok: bool,
+    /// Slots used, over all stores.
+    pub slots: u64,
+    /// Times that slots were fired.
+    pub fired: u64,
+    /// Packets.
+    pub delivered: u64,
+    /// The driver's (last) store.
+    pub kind: StoreKind,
+}
+
+operation! { Done = 3, handles 0 => Nothing;
+    put(request, words) {
+        words.put(u64::from(request.ok));
+        words.put(request.slots);
+        words.put(request.fired);
+        words.put(request.delivered);
+        words.put(request.kind as u64);
+    }
+    get(reader) {
+        let ok = reader.flag()?;
+        let (slots, fired, delivered) = (reader.word()?, reader.word()?, reader.word()?);
+        Ok(Done { ok, slots, fired, delivered, kind: StoreKind::from_code(reader.word()?)? })
+    }
+}
+
+/// One store's sums.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Summary {
+    /// Requester id.
+    pub requester: u16,
+    /// The store.
+    pub kind: StoreKind,
+    /// Slots reserved.
+    pub reserved: u64,
+    /// Slots that were active at the same time, at most.
+    pub active: u64,
+    /// Times that slots were fired.
+    pub fired: u64,
+    /// Packets on the right slot.
+    pub delivered: u64,
+    /// Events folded into a packet.
+    pub coalesced: u64,
+    /// Packets on a slot that nobody fired.
+    pub wrong: u64,
+}
+
+operation! { Summary = 4, handles 0 => Nothing;
+    put(request, words) {
+        words.put(u64::from(request.requester) | (request.kind as u64) << 16);
+        words.put(request.reserved);
+        words.put(request.active);
+        words.put(request.fired);
+        words.put(request.delivered);
+        words.put(request.coalesced);
+        words.put(request.wrong);
+    }
+    get(reader) {
+        let mut bits = reader.bits()?;
+        let requester = bits.half();
+        let kind = StoreKind::from_code(u64::from(bits.byte()))?;
+        bits.end()?;
+        let (reserved, active) = (reader.word()?, reader.word()?);
+        let (fired, delivered) = (reader.word()?, reader.word()?);
+        let (coalesced, wrong) = (reader.word()?, reader.word()?);
+        Ok(Summary { requester, kind, reserved, active, fired, delivered, coalesced, wrong })
+    }
+}

@@ -1,0 +1,256 @@
+//! Every protocol at once: constants worked out by hand, round trips, decode on anything.
+
+use crate::interrupt::{self, Activated, Allocated, Contiguity, MessageId, MessageIds};
+use crate::pci::{self, Enables, Width};
+use crate::wire::Reader;
+use crate::{DecodeError, ErrorCode, Nothing, Operation, Refusal, Reply, StoreKind, Text, Words};
+use crate::{console, report};
+use proptest::prelude::*;
+use std::vec::Vec;
+
+fn reply_round_trip<R: Reply + PartialEq + core::fmt::Debug>(reply: R, handles: usize) {
+    let frame = reply.frame();
+    let mut reader = Reader::new(&frame.words);
+    assert_eq!(R::get(&mut reader, handles).as_ref(), Ok(&reply));
+    assert_eq!(reader.left(), 0);
+    assert!(R::get(&mut Reader::new(&frame.words), handles + 1).is_err());
+}
+
+#[test]
+fn alloc_is_the_words_of_the_plan() {
+    let alloc = interrupt::Alloc {
+        count: 3,
+        kind: StoreKind::QueueMemory,
+        contiguity: Contiguity::Consecutive,
+        cpus: 0b101,
+    };
+    assert_eq!(alloc.frame().label, 1);
+    assert_eq!(&*alloc.frame().words, &[3, 0x104, 0b101]);
+    assert_eq!(interrupt::Alloc::decode(&[0, 4, 1], 0), Err(DecodeError::BadValue));
+    assert_eq!(interrupt::Alloc::decode(&[9, 4, 1], 0), Err(DecodeError::BadValue));
+    assert_eq!(interrupt::Alloc::decode(&[1, 0x204, 1], 0), Err(DecodeError::BadValue));
+    assert_eq!(interrupt::Alloc::decode(&[1, 4], 0), Err(DecodeError::WrongLength));
+    assert_eq!(interrupt::Alloc::decode(&[1, 4, 1, 1], 0), Err(DecodeError::WrongLength));
+    assert_eq!(interrupt::Alloc::decode(&[1, 4, 1], 1), Err(DecodeError::WrongHandles));
+}
+
+#[test]
+fn activated_is_the_words_of_the_plan() {
+    let activated = Activated { vector: 0x31, cpu: 2, entry: Some(0x1234) };
+    assert_eq!(&*activated.frame().words, &[0x231, 0x8000_0000_0000_1234]);
+    reply_round_trip(activated, 0);
+    reply_round_trip(Activated { entry: None, ..activated }, 0);
+    let bad = [0x231, 0x4000_0000_0000_0000];
+    assert!(Activated::get(&mut Reader::new(&bad), 0).is_err());
+}
+
+#[test]
+fn allocated_has_a_handle_per_message() {
+    let mut reply = Allocated::default();
+    for n in 0..8 {
+        let message =
+            MessageIds { id: MessageId(n), address: 0xfee0_0010 | n << 5, data: n as u32 };
+        reply.messages.push(message).expect("eight fit");
+    }
+    assert_eq!(reply.frame().words.len(), 24);
+    reply_round_trip(reply, 8);
+    let nine = [0; 27];
+    assert!(Allocated::get(&mut Reader::new(&nine), 9).is_err());
+}
+
+#[test]
+fn inspector_replies_round_trip() {
+    reply_round_trip(interrupt::Description(None), 0);
+    let row = interrupt::MessageRow {
+        next: 7,
+        id: MessageId(6),
+        owner: 0x0018,
+        kind: StoreKind::DeviceArray,
+        state: interrupt::RowState::Quarantined,
+        vector: 0x80,
+        cpu: 1,
+        entry: Some(0xffff),
+    };
+    reply_round_trip(interrupt::Description(Some(row)), 0);
+    reply_round_trip(
+        interrupt::Information {
+            remapper: interrupt::RemapperKind::VtD,
+            isolated: true,
+            entries: interrupt::DomainRow { total: 65536, free: 65000 },
+            vectors: interrupt::DomainRow { total: 400, free: 0 },
+        },
+        0,
+    );
+    reply_round_trip(interrupt::FaultCount { faults: 3 }, 0);
+}
+
+#[test]
+fn pci_is_the_words_of_the_plan() {
+    let claim = pci::Claim { vendor: 0x1000, device: 0x0012, nth: 1, dma_quota: 1 << 20 };
+    assert_eq!(&*claim.frame().words, &[0x0012_1000, 1, 1 << 20]);
+    let enable = pci::Enable { on: Enables::MEMORY_AND_MASTER };
+    assert_eq!(&*enable.frame().words, &[0b110]);
+    let write = pci::ConfigWrite { offset: 4, width: Width::Byte, value: 0x106 };
+    assert_eq!(pci::ConfigWrite::decode(&write.frame().words, 0), Err(DecodeError::BadValue));
+    assert_eq!(pci::MsiWrite::decode(&[0], 0), Err(DecodeError::WrongHandles));
+    assert_eq!(pci::MsiWrite::decode(&[0], 1), Ok(pci::MsiWrite { slot: 0 }));
+}
+
+#[test]
+fn pci_replies_round_trip() {
+    reply_round_trip(pci::Claimed { requester: 0x18 }, 2);
+    let msi = pci::Msi { slots: 32, per_slot_mask: true, wide_address: true };
+    let description = pci::Description {
+        requester: 0x18,
+        vendor: 0x1234,
+        device: 0x11e8,
+        revision: 0x10,
+        class: [0, 0xff, 3],
+        msi: Some(msi),
+        msix_slots: 2048,
+    };
+    reply_round_trip(description, 0);
+    reply_round_trip(pci::Description { msi: None, ..description }, 0);
+    let bar = pci::Bar {
+        size_bytes: 8192,
+        kind: pci::BarKind::Memory,
+        prefetchable: true,
+        bus_address: 0xfebf_0000,
+    };
+    reply_round_trip(bar, 1);
+    reply_round_trip(pci::ConfigValue { value: u32::MAX }, 0);
+    reply_round_trip(pci::DmaMemory { bus_address: 1 << 32, size_bytes: 4096 }, 1);
+    reply_round_trip(Nothing, 0);
+}
+
+#[test]
+fn text_is_split_at_characters_and_must_be_text() {
+    let long: std::string::String = "é".repeat(300);
+    let (first, rest) = Text::split(&long);
+    assert_eq!((first.as_str().len(), rest.len()), (504, 96));
+    let frame = console::Write { text: first.clone() }.frame();
+    assert_eq!(frame.words.len(), 64);
+    assert_eq!(console::Write::decode(&frame.words, 0), Ok(console::Write { text: first }));
+    let hello = console::Write { text: Text::split("hi").0 }.frame();
+    assert_eq!(&*hello.words, &[2, 0x6968]);
+    assert_eq!(console::Write::decode(&[1, 0xff], 0), Err(DecodeError::BadValue));
+    assert_eq!(console::Write::decode(&[1, 0x6968], 0), Err(DecodeError::BadValue));
+    assert_eq!(console::Write::decode(&[505, 0], 0), Err(DecodeError::BadValue));
+    assert_eq!(console::Write::decode(&[u64::MAX], 0), Err(DecodeError::BadValue));
+    assert_eq!(console::Write::decode(&[9, 0], 0), Err(DecodeError::WrongLength));
+}
+
+#[test]
+fn errors_survive_the_label() {
+    fn check<E: ErrorCode + PartialEq>(all: &[E]) {
+        for &error in all {
+            assert_ne!(error.code(), 0);
+            assert_eq!(E::from_code(error.code()), Some(error));
+        }
+        assert_eq!(E::from_code(0), None);
+        assert_eq!(E::from_code(u32::MAX), None);
+    }
+    check(interrupt::Error::ALL);
+    check(pci::Error::ALL);
+    check(console::Error::ALL);
+    check(report::Error::ALL);
+    let refused = interrupt::Activate::decode_reply(3, &[], 0);
+    assert_eq!(refused, Err(Refusal::Refused(interrupt::Error::NoVectors)));
+    let unknown = interrupt::Activate::decode_reply(999, &[], 0);
+    assert_eq!(unknown, Err(Refusal::Malformed(DecodeError::UnknownLabel)));
+}
+
+/// Words that often make sense, so that the strict decoders are left through their ends.
+fn words() -> impl Strategy<Value = Vec<u64>> {
+    let word = prop_oneof![
+        0u64..6,
+        any::<u64>(),
+        any::<u16>().prop_map(u64::from),
+        any::<u32>().prop_map(u64::from),
+        any::<u16>().prop_map(|entry| 1 << 63 | u64::from(entry)),
+        (1u64..6).prop_map(|kind| kind << 48 | 0x12_1000_0018),
+    ];
+    prop::collection::vec(word, 0..12)
+}
+
+proptest! {
+    #[test]
+    fn what_decodes_encodes_to_the_same_words(label in 0u32..12, words in words(), handles in 0usize..3) {
+        macro_rules! check {
+            ($($protocol:ident)*) => {$(
+                if let Ok(request) = $protocol::Request::decode(label, &words, handles) {
+                    let frame = request.frame();
+                    prop_assert_eq!(frame.label, label);
+                    prop_assert_eq!(&*frame.words, &words[..]);
+                    prop_assert_eq!(request.handles(), handles);
+                }
+            )*};
+        }
+        check!(interrupt pci console report);
+    }
+
+    #[test]
+    fn decode_is_total(label: u32, words in prop::collection::vec(any::<u64>(), 0..70), handles in 0usize..10) {
+        let _ = interrupt::Request::decode(label % 16, &words, handles);
+        let _ = pci::Request::decode(label % 16, &words, handles);
+        let _ = console::Request::decode(label % 4, &words, handles);
+        let _ = report::Request::decode(label % 8, &words, handles);
+        let _ = interrupt::Request::decode(label, &words, handles);
+        for request in 0..12 {
+            let _ = interrupt::Request::check_reply(request, label % 20, &words, handles);
+            let _ = pci::Request::check_reply(request, label % 20, &words, handles);
+            let _ = interrupt::Request::check_reply(request, 0, &words, handles);
+            let _ = pci::Request::check_reply(request, 0, &words, handles);
+        }
+    }
+
+    #[test]
+    fn rows_round_trip(
+        requester: u16, vendor: u16, device: u16, kind in 0usize..5, slot: u32,
+        entry in prop::option::of(any::<u32>()), vector: u8, cpu: u8, address: u64, data: u32,
+        counts: [u64; 3],
+    ) {
+        let [fired, delivered, coalesced] = counts;
+        let kind = StoreKind::ALL[kind];
+        let row = report::Row {
+            requester, vendor, device, kind, slot, entry, vector, cpu, address, data,
+            fired, delivered, coalesced,
+        };
+        prop_assert_eq!(report::Row::decode(&row.frame().words, 0), Ok(row));
+        let done = report::Done { ok: slot % 2 == 0, slots: address, fired, delivered, kind };
+        prop_assert_eq!(report::Done::decode(&done.frame().words, 0), Ok(done));
+        let summary = report::Summary {
+            requester, kind, reserved: address, active: fired, fired, delivered, coalesced, wrong: 1,
+        };
+        prop_assert_eq!(report::Summary::decode(&summary.frame().words, 0), Ok(summary));
+    }
+
+    #[test]
+    fn text_round_trips(text in "\\PC{0,140}") {
+        let (piece, rest) = Text::split(&text);
+        prop_assert_eq!(piece.as_str().len() + rest.len(), text.len());
+        let line = report::Line { text: piece };
+        prop_assert_eq!(report::Line::decode(&line.frame().words, 0), Ok(line));
+    }
+
+    #[test]
+    fn split_loses_nothing(text in "\\PC{0,900}") {
+        let mut rest = text.as_str();
+        let mut whole = std::string::String::new();
+        while !rest.is_empty() {
+            let (piece, after) = Text::split(rest);
+            whole.push_str(piece.as_str());
+            rest = after;
+        }
+        prop_assert_eq!(whole, text);
+    }
+
+    #[test]
+    fn words_never_overflow(count in 0usize..64) {
+        let mut words = Words::new();
+        for n in 0..count {
+            words.put(n as u64);
+        }
+        prop_assert_eq!(words.len(), count);
+    }
+}
