@@ -1,0 +1,113 @@
+//! Everything that ends the boot, as one sentence: what is wrong and what to do about it.
+
+use crate::bundle::BundleError;
+use crate::elf::ElfError;
+use crate::memory::{MAX_REGIONS, TooManyRegions};
+use crate::requests::RequestError;
+use core::fmt;
+
+/// Why the kernel cannot be started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fatal {
+    /// Not entered through PVH.
+    NoStartInfo,
+    /// The start info has no memory map.
+    NoMemoryMap,
+    /// The memory map is too long for the stub.
+    MemoryMapTooLong,
+    /// A structure that the start info points to lies above 4 GiB or wraps around.
+    BadAddress,
+    /// No module was passed.
+    NoModules,
+    /// The bundle is not in usable memory below 4 GiB.
+    BundleOutOfMemory {
+        /// Where it is said to be.
+        base: u64,
+        /// How long it is said to be.
+        size: u64,
+    },
+    /// The bundle and the stub are in the same place.
+    BundleOverStub,
+    /// The archive, or what is in it.
+    Bundle(BundleError),
+    /// The kernel's file.
+    Kernel(ElfError),
+    /// The kernel's requests.
+    Requests(RequestError),
+    /// There is not enough usable memory.
+    TooLittleMemory {
+        /// Bytes that are needed in all.
+        needed: u64,
+        /// Bytes that were free.
+        free: u64,
+    },
+    /// A computed bound of the stub was too small: an error in the stub itself.
+    Internal(&'static str),
+}
+
+impl From<BundleError> for Fatal {
+    fn from(error: BundleError) -> Self {
+        Self::Bundle(error)
+    }
+}
+
+impl From<ElfError> for Fatal {
+    fn from(error: ElfError) -> Self {
+        Self::Kernel(error)
+    }
+}
+
+impl From<RequestError> for Fatal {
+    fn from(error: RequestError) -> Self {
+        Self::Requests(error)
+    }
+}
+
+impl From<TooManyRegions> for Fatal {
+    fn from(_: TooManyRegions) -> Self {
+        Self::MemoryMapTooLong
+    }
+}
+
+impl fmt::Display for Fatal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoStartInfo => {
+                f.write_str("no PVH start info; start the stub with `qemu-system-x86_64 -kernel`")
+            }
+            Self::NoMemoryMap => f.write_str(
+                "the firmware gives no usable memory map; use SeaBIOS and QEMU 4.0 or newer",
+            ),
+            Self::MemoryMapTooLong => {
+                write!(f, "the firmware's memory map needs more than {MAX_REGIONS} regions")
+            }
+            Self::BadAddress => f.write_str(
+                "the PVH start info points above 4 GiB; use another virtual machine monitor",
+            ),
+            Self::NoModules => f.write_str("no boot modules; pass the bundle with -initrd"),
+            Self::BundleOutOfMemory { base, size } => write!(
+                f,
+                "the bundle ({base:#x}, {size} bytes) reaches past the end of usable memory; \
+                 give the machine more memory (-m)"
+            ),
+            Self::BundleOverStub => f.write_str(
+                "too little memory: the bundle was loaded over the boot stub; \
+                 give the machine more memory (-m)",
+            ),
+            Self::Bundle(error) => error.fmt(f),
+            Self::Kernel(error) => write!(f, "the kernel in the bundle cannot be loaded: {error}"),
+            Self::Requests(error) => {
+                write!(f, "the kernel in the bundle cannot be started: {error}")
+            }
+            Self::TooLittleMemory { needed, free } => write!(
+                f,
+                "too little memory: {} KiB are needed between 1 MiB and 4 GiB for the kernel, the \
+                 modules and page tables, {} KiB are free beside the \
+                 bundle; give the machine more memory (-m)",
+                needed.div_ceil(1024),
+                free / 1024
+            ),
+            Self::Internal(what) => write!(f, "error in the boot stub: {what}; please report it"),
+        }
+    }
+}
