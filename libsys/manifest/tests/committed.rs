@@ -1,0 +1,88 @@
+//! The manifests in `boot/`: each is read, keeps the rules, and survives the way to the target.
+
+use tocsin_manifest::{Grant, Manifest, from_toml};
+
+const COMMITTED: [(&str, &str); 4] = [
+    ("manifest", include_str!("../../../boot/manifest.toml")),
+    ("testd", include_str!("../../../boot/manifests/testd.toml")),
+    ("hostile", include_str!("../../../boot/manifests/hostile.toml")),
+    ("bench", include_str!("../../../boot/manifests/bench.toml")),
+];
+
+fn read(which: &str) -> Manifest {
+    let (_, text) = COMMITTED.iter().find(|(name, _)| *name == which).unwrap();
+    from_toml(text).unwrap_or_else(|error| panic!("{which}: {error}"))
+}
+
+#[test]
+fn every_committed_manifest_survives_the_way_to_the_target() {
+    for (name, _) in COMMITTED {
+        let manifest = read(name);
+        let bytes = manifest.to_bytes().unwrap();
+        assert!(bytes.len() < 4096, "{name} has {} bytes", bytes.len());
+        assert_eq!(Manifest::from_bytes(&bytes).unwrap(), manifest, "{name}");
+    }
+}
+
+#[test]
+fn no_manifest_is_missing_here() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../boot/manifests");
+    let files = std::fs::read_dir(folder).unwrap();
+    let variants = files.filter(|file| {
+        let path = file.as_ref().unwrap().path();
+        path.extension().is_some_and(|extension| extension == "toml")
+    });
+    assert_eq!(variants.count() + 1, COMMITTED.len());
+}
+
+/// What everybody relies on: only the interrupt server has authority over interrupts, only the PCI server over devices, and
+/// a driver speaks for its own device only.
+#[test]
+fn authority_is_where_it_belongs() {
+    for (name, _) in COMMITTED {
+        let manifest = read(name);
+        let holder = |wanted: &Grant| {
+            let mut holders = manifest.programs().filter(|program| program.grants.contains(wanted));
+            (holders.next().map(|program| program.name.clone()), holders.next().is_some())
+        };
+        for (grant, server) in [
+            (Grant::MessageControl, "interrupt"),
+            (Grant::Vtd, "interrupt"),
+            (Grant::Ecam, "pci"),
+            (Grant::PciWindow, "pci"),
+            (Grant::DebugLog, "console"),
+        ] {
+            assert_eq!(holder(&grant), (Some(server.to_owned()), false), "{name}");
+        }
+        for driver in &manifest.drivers {
+            let may_mint = |grant: &Grant| matches!(grant, Grant::Mint(_));
+            assert!(!driver.program.grants.iter().any(may_mint), "{name}");
+        }
+        let urgent = manifest.program("interrupt").unwrap().priority;
+        assert!(manifest.programs().all(|program| program.priority <= urgent));
+    }
+}
+
+#[test]
+fn the_demonstration_has_its_parts() {
+    let manifest = read("manifest");
+    assert_eq!(manifest.modules(), ["console", "interrupt", "pci", "demo", "edu", "lsi"]);
+    assert_eq!(manifest.receiver("report").unwrap().name, "demo");
+    let lsi = &manifest.drivers[1];
+    assert_eq!((lsi.device.vendor, lsi.device.device), (0x1000, 0x0012));
+    // 256 slots in script RAM and 2048 in system memory, each with a message.
+    assert!(lsi.quota >= 256 + 2048);
+    assert_eq!(
+        read("testd").modules(),
+        ["console", "interrupt", "pci", "testd", "hostile", "edu", "lsi"]
+    );
+    assert_eq!(read("bench").system.main, "bench");
+}
+
+#[test]
+fn budgets_fit_in_the_smallest_machine() {
+    for (name, _) in COMMITTED {
+        let kib: u32 = read(name).programs().map(|program| program.budget_kib).sum();
+        assert!(kib <= 96 << 10, "{name}: {kib} KiB of 128 MiB");
+    }
+}
