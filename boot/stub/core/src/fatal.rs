@@ -17,6 +17,8 @@ pub enum Fatal {
     MemoryMapTooLong,
     /// A structure that the start info points to lies above 4 GiB or wraps around.
     BadAddress,
+    /// The command line has more bytes than the stub keeps.
+    CommandLineTooLong,
     /// No module was passed.
     NoModules,
     /// The bundle is not in usable memory below 4 GiB.
@@ -84,6 +86,9 @@ impl fmt::Display for Fatal {
             Self::BadAddress => f.write_str(
                 "the PVH start info points above 4 GiB; use another virtual machine monitor",
             ),
+            Self::CommandLineTooLong => {
+                f.write_str("the kernel's command line has more than 4096 bytes; shorten -append")
+            }
             Self::NoModules => f.write_str("no boot modules; pass the bundle with -initrd"),
             Self::BundleOutOfMemory { base, size } => write!(
                 f,
