@@ -1,3 +1,22 @@
 //! What the demonstration counts and prints, without hardware.
+//!
+//! * [`account`], [`ledger`]: a driver's books, slot by slot: writes against packets
+//! * [`table`]: rows from all drivers, checked again and laid out for people
+//! * [`roster`]: which drivers are expected, and which have said that they are done
+//! * [`verdict`]: the last line, and whether the run was good
 #![no_std]
 #![forbid(unsafe_code)]
+
+extern crate alloc;
+
+pub mod account;
+pub mod layout;
+pub mod ledger;
+pub mod roster;
+pub mod table;
+pub mod verdict;
+
+pub use account::{Account, Counters, Fault};
+pub use ledger::{Ledger, Mismatch, Totals};
+pub use roster::Roster;
+pub use table::{Problem, Table};

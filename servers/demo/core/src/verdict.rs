@@ -1,0 +1,150 @@
+//! Whether the run was good, and the last line, which says only what was measured.
+
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use tocsin_proto::badge;
+
+use crate::roster::Roster;
+use crate::table::Table;
+
+/// Everything that speaks against the run: nothing means that it was good.
+#[must_use]
+pub fn objections(roster: &Roster, table: &Table) -> Vec<String> {
+    let mut found: Vec<String> = table.problems().iter().map(ToString::to_string).collect();
+    for name in roster.missing() {
+        found.push(format!("{name} did not finish"));
+    }
+    for (name, caller, done) in roster.finished() {
+        if !done.ok {
+            found.push(format!("{name} reports failure"));
+        }
+        // A driver's endpoint carries its device: what it says must be what its rows say.
+        let Some(requester) = badge::device_of(caller) else {
+            found.push(format!("{name} has no device on its badge"));
+            continue;
+        };
+        let rows = table.device(requester);
+        if (done.slots, done.fired, done.delivered) != (rows.slots, rows.fired, rows.delivered) {
+            found.push(format!(
+                "{name} says {} slots, {} fired, {} delivered at its end; its rows say {}, {}, {}",
+                done.slots, done.fired, done.delivered, rows.slots, rows.fired, rows.delivered
+            ));
+        }
+    }
+    found
+}
+
+/// The last line.
+#[must_use]
+pub fn sentence(roster: &Roster, table: &Table, objections: &[String]) -> String {
+    if let Some((first, others)) = objections.split_first() {
+        return match others.len() {
+            0 => format!("FAILED: {first}."),
+            more => format!("FAILED: {first}, and {more} more."),
+        };
+    }
+    let all = table.totals();
+    let stores: Vec<String> = table
+        .stores()
+        .iter()
+        .map(|store| format!("{} in {}", store.rows.slots, store.kind()))
+        .collect();
+    let silent: Vec<&str> =
+        roster.finished().filter(|(_, _, done)| done.slots == 0).map(|(name, _, _)| name).collect();
+    let refused = match silent.len() {
+        0 => String::new(),
+        _ => format!("; {} was refused its messages, as expected here", silent.join(", ")),
+    };
+    format!(
+        "Shown: {} message(s) ({}), each with its own pair, were raised {} times by their devices: \
+         each alone and delivered exactly once under its own key, and in bursts that always ended \
+         in a packet; {} packets and {} coalesced events came, none on a wrong slot, and the \
+         kernel counted the same{refused}.",
+        all.slots,
+        stores.join(", "),
+        all.fired,
+        all.delivered,
+        all.coalesced,
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::roster::Arguments;
+    use crate::table::tests::{row, summary};
+    use tocsin_proto::StoreKind;
+    use tocsin_proto::report::Done;
+
+    const LSI: u64 = badge::of_device(0x20);
+
+    fn run(names: &str, slots: u32, done: Done) -> (Roster, Table) {
+        let mut table = Table::default();
+        for slot in 0..slots {
+            table.add(row(StoreKind::DeviceArray, slot));
+        }
+        if slots > 0 {
+            table.summary(summary(StoreKind::DeviceArray, slots.into()));
+        }
+        let mut roster = Roster::new(Arguments::parse(names).expect("names").drivers);
+        roster.line(LSI, "lsi: here");
+        roster.done(LSI, done).expect("first");
+        (roster, table)
+    }
+
+    fn done(slots: u64) -> Done {
+        Done {
+            ok: true,
+            slots,
+            fired: 4 * slots,
+            delivered: 2 * slots,
+            kind: StoreKind::DeviceArray,
+        }
+    }
+
+    fn verdict(roster: &Roster, table: &Table) -> (usize, String) {
+        let found = objections(roster, table);
+        (found.len(), sentence(roster, table, &found))
+    }
+
+    #[test]
+    fn a_good_run_is_one_sentence_of_measured_numbers() {
+        let (roster, table) = run("lsi", 256, done(256));
+        let (objections, line) = verdict(&roster, &table);
+        assert_eq!(objections, 0);
+        assert!(line.starts_with("Shown: 256 message(s) (256 in DeviceArray)"), "{line}");
+        assert!(line.contains("raised 1024 times"), "{line}");
+        assert!(line.contains("512 packets and 256 coalesced events"), "{line}");
+        assert!(!line.contains("refused"), "{line}");
+    }
+
+    #[test]
+    fn an_expected_refusal_is_said() {
+        let (roster, table) = run("lsi", 0, done(0));
+        let (objections, line) = verdict(&roster, &table);
+        assert_eq!(objections, 0);
+        assert!(line.ends_with("lsi was refused its messages, as expected here."), "{line}");
+    }
+
+    #[test]
+    fn every_objection_fails_the_run() {
+        let failed = Done { ok: false, ..done(4) };
+        for (names, done, text) in [
+            ("lsi edu", done(4), "FAILED: edu did not finish."),
+            ("lsi", failed, "FAILED: lsi reports failure."),
+            ("lsi", done(5), "FAILED: lsi says 5 slots, 20 fired, 10 delivered"),
+        ] {
+            let (roster, table) = run(names, 4, done);
+            let (objections, line) = verdict(&roster, &table);
+            assert_eq!(objections, 1);
+            assert!(line.starts_with(text), "{line}");
+        }
+        let (mut roster, table) = run("lsi edu", 4, failed);
+        roster.line(5, "x: no device");
+        roster.done(5, done(0)).expect("first");
+        let (objections, line) = verdict(&roster, &table);
+        assert_eq!(objections, 3);
+        assert_eq!(line, "FAILED: edu did not finish, and 2 more.");
+    }
+}
