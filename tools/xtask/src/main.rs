@@ -1,2 +1,43 @@
-//! The project's commands.
-fn main() {}
+//! `cargo xtask`: the project's commands, the same for a person and for CI.
+//!
+//! | folder or file | what it does |
+//! | --- | --- |
+//! | `cli` | the command line, and which module answers each command |
+//! | `setup/` | finds or installs what a command needs: bare-metal compiler, QEMU, Limine |
+//! | `build` | builds the kernel, the servers and the boot stub |
+//! | `image/` | boot modules, the direct stub's bundle, the Limine disk image |
+//! | `machine`, `qemu` | a guest's command line; running it under a hard time limit |
+//! | `scenario/` | `ci/scenarios.toml`: its format, its variants, judging what a guest printed |
+//! | `run`, `test/`, `bench/`, `check/`, `clippy`, `graph` | one command each |
+#![forbid(unsafe_code)]
+
+mod bench;
+mod build;
+mod check;
+mod cli;
+mod clippy;
+mod command;
+mod graph;
+mod image;
+mod machine;
+mod qemu;
+mod run;
+mod scenario;
+mod setup;
+mod test;
+mod ui;
+mod workspace;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    match cli::dispatch() {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            // One line: what is wrong, then what was being done, innermost last.
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

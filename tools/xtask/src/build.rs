@@ -1,0 +1,153 @@
+//! Building the bare-metal programs: kernel, boot stub and every server.
+
+use crate::command;
+use crate::setup::compiler::{Compiler, TARGET, cargo};
+use crate::setup::{OBJCOPY, Setup};
+use crate::ui::say;
+use anyhow::{Context, Result, bail};
+use serde::Deserialize;
+use std::fmt;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+/// How the programs are optimised.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Profile {
+    Release,
+    Debug,
+}
+
+impl fmt::Display for Profile {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(match self {
+            Self::Release => "release",
+            Self::Debug => "debug",
+        })
+    }
+}
+
+/// What a build produced, without debug sections (those stay in `target/bare`).
+pub struct Programs {
+    pub kernel: PathBuf,
+    pub stub: PathBuf,
+    /// Every server's program, by name.
+    pub servers: Vec<(String, PathBuf)>,
+}
+
+/// A crate with a bare-metal program.
+pub struct BareCrate {
+    pub package: String,
+    binary: String,
+}
+
+/// The crates that build for bare metal only: the kernel, the stub, and `server-*`.
+pub fn bare_crates(setup: &Setup) -> Result<Vec<BareCrate>> {
+    let mut command = Command::new(cargo());
+    command.current_dir(setup.workspace.source("."));
+    command.args(["metadata", "--no-deps", "--format-version", "1"]);
+    // Only standard output is JSON: leave standard error to the user.
+    let output = command.output().context("cannot start cargo")?;
+    if !output.status.success() {
+        bail!("cargo metadata failed: {}", String::from_utf8_lossy(&output.stderr).trim());
+    }
+    let metadata: Metadata = serde_json::from_slice(&output.stdout).context("cargo metadata")?;
+    Ok(metadata.packages.into_iter().filter_map(bare_crate).collect())
+}
+
+#[derive(Deserialize)]
+struct Metadata {
+    packages: Vec<Package>,
+}
+
+#[derive(Deserialize)]
+struct Package {
+    name: String,
+    targets: Vec<Target>,
+}
+
+#[derive(Deserialize)]
+struct Target {
+    name: String,
+    kind: Vec<String>,
+}
+
+fn bare_crate(package: Package) -> Option<BareCrate> {
+    let ours = matches!(package.name.as_str(), "kernel" | "boot-stub")
+        || package.name.starts_with("server-");
+    let binary = package.targets.into_iter().find(|target| target.kind == ["bin"])?.name;
+    ours.then_some(BareCrate { package: package.name, binary })
+}
+
+/// Builds everything that runs on the machine.
+pub fn build(setup: &Setup, compiler: &Compiler, profile: Profile) -> Result<Programs> {
+    let start = Instant::now();
+    say(format!("building kernel and servers ({profile}, {})", compiler.description()));
+    let crates = bare_crates(setup)?;
+    let mut command = compiler.cargo(setup, "build");
+    if profile == Profile::Release {
+        command.arg("--release");
+    }
+    for bare in &crates {
+        command.args(["-p", &bare.package]);
+    }
+    command::run(&mut command, "the bare-metal build")?;
+
+    let built = setup.workspace.target("bare").join(TARGET).join(profile.to_string());
+    let stripped = setup.workspace.target_dir(format!("programs/{profile}"))?;
+    let mut programs =
+        Programs { kernel: PathBuf::new(), stub: PathBuf::new(), servers: Vec::new() };
+    for bare in crates {
+        let program = stripped.join(&bare.binary);
+        strip(setup, &built.join(&bare.binary), &program)?;
+        match bare.package.as_str() {
+            "kernel" => programs.kernel = program,
+            "boot-stub" => programs.stub = program,
+            _ => programs.servers.push((bare.binary, program)),
+        }
+    }
+    programs.servers.sort();
+    say(format!("built in {:.1} s", start.elapsed().as_secs_f64()));
+    Ok(programs)
+}
+
+/// Copies `from` to `to` without debug sections, unless that was done already.
+fn strip(setup: &Setup, from: &Path, to: &Path) -> Result<()> {
+    let made = |path: &Path| fs::metadata(path).and_then(|data| data.modified());
+    let source = made(from).with_context(|| format!("the build left no {}", from.display()))?;
+    if made(to).is_ok_and(|copy| copy > source) {
+        return Ok(());
+    }
+    let mut command = Command::new(setup.tool(&OBJCOPY)?);
+    command.arg("--strip-debug").arg(from).arg(to);
+    let done = command::capture(&mut command, Duration::from_secs(60))?;
+    if !done.success() {
+        bail!("objcopy failed: {}", done.reason());
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn package(name: &str, kind: &str) -> Package {
+        Package {
+            name: name.into(),
+            targets: vec![Target { name: "program".into(), kind: vec![kind.into()] }],
+        }
+    }
+
+    #[test]
+    fn bare_metal_crates_are_told_by_name() {
+        assert!(bare_crate(package("kernel", "bin")).is_some());
+        assert!(
+            bare_crate(package("server-init", "bin"))
+                .is_some_and(|found| found.binary == "program")
+        );
+        assert!(bare_crate(package("xtask", "bin")).is_none());
+        assert!(bare_crate(package("kernel-core", "lib")).is_none());
+    }
+}

@@ -1,0 +1,201 @@
+//! The command line. Every option's meaning is its doc comment, which `--help` prints.
+
+use crate::machine::Loader;
+use crate::setup::Setup;
+use crate::workspace::Workspace;
+use anyhow::Result;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+/// Tocsin's commands: set up what is missing, build, boot, test, measure.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Build everything, boot it in QEMU and show its serial port.
+    ///
+    /// Succeeds only when the guest reports success. What is missing (QEMU, UEFI firmware, the
+    /// bare-metal compiler target) is installed first, unless --no-install is given.
+    Run(RunOptions),
+    /// Write a disk image that boots on UEFI and on BIOS machines.
+    Image(ImageOptions),
+    /// Run the host tests, then the QEMU scenarios of ci/scenarios.toml.
+    ///
+    /// The last line is `N passed, N failed, N skipped`. Serial logs are kept below
+    /// target/scenarios.
+    Test(TestOptions),
+    /// Measure the figures of the design in instructions, and compare them with its targets.
+    Bench(BenchOptions),
+    /// Check the rules that the compiler cannot: architecture leaks, named tests, file sizes,
+    /// reasons for `allow`, approved dependencies.
+    Check,
+    /// Run clippy, with warnings denied, on the crates that only build for bare metal.
+    Clippy(SetupOptions),
+    /// Draw the authority that a manifest grants, as Graphviz text.
+    Graph(GraphOptions),
+}
+
+/// What every command that may install something accepts.
+#[derive(Args, Clone, Copy)]
+pub struct SetupOptions {
+    /// Install and download nothing; name what is missing and stop.
+    #[arg(long)]
+    pub no_install: bool,
+}
+
+/// Which loader `run` boots through.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LoaderChoice {
+    /// Limine on UEFI when its files can be had, otherwise the direct stub.
+    Auto,
+    /// The direct boot stub (`qemu -kernel`).
+    Direct,
+    /// Limine, on UEFI firmware.
+    Limine,
+    /// Limine, on BIOS firmware.
+    LimineBios,
+}
+
+impl LoaderChoice {
+    /// The loader that was asked for; `None` for `auto`.
+    pub fn fixed(self) -> Option<Loader> {
+        match self {
+            Self::Auto => None,
+            Self::Direct => Some(Loader::Direct),
+            Self::Limine => Some(Loader::LimineUefi),
+            Self::LimineBios => Some(Loader::LimineBios),
+        }
+    }
+}
+
+#[derive(Args)]
+pub struct RunOptions {
+    /// Boot loader.
+    #[arg(long, value_enum, default_value = "auto")]
+    pub loader: LoaderChoice,
+    /// Number of CPUs [default: 2, or the scenario's].
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=8))]
+    pub smp: Option<u32>,
+    /// Memory in MiB [default: 128, or the scenario's].
+    #[arg(long, value_parser = clap::value_parser!(u32).range(8..=65536))]
+    pub memory: Option<u32>,
+    /// Keep the system running when its main program has ended (until Ctrl-C).
+    #[arg(long)]
+    pub stay: bool,
+    /// Build without optimisation and with overflow checks [default: release].
+    #[arg(long, conflicts_with = "release")]
+    pub debug: bool,
+    /// Build optimised (the default, accepted for clarity).
+    #[arg(long)]
+    pub release: bool,
+    /// Boot this scenario of ci/scenarios.toml: its machine, manifest and inputs.
+    #[arg(long, default_value = "boot-demo")]
+    pub scenario: String,
+    /// Machine of ci/scenarios.toml [default: the scenario's].
+    #[arg(long)]
+    pub machine: Option<String>,
+    /// Kill the guest after this many seconds.
+    #[arg(long, value_name = "SECONDS")]
+    pub timeout: Option<u64>,
+    #[command(flatten)]
+    pub setup: SetupOptions,
+}
+
+#[derive(Args)]
+pub struct ImageOptions {
+    /// Where to write the image [default: target/tocsin.img].
+    #[arg(long)]
+    pub out: Option<PathBuf>,
+    /// Build without optimisation.
+    #[arg(long)]
+    pub debug: bool,
+    /// Kernel command line.
+    #[arg(long, default_value = "")]
+    pub cmdline: String,
+    #[command(flatten)]
+    pub setup: SetupOptions,
+}
+
+/// Half of the test command.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum TestKind {
+    /// Tests that run on this machine, under `cargo test`.
+    Host,
+    /// Scenarios that boot in QEMU.
+    Qemu,
+}
+
+#[derive(Args)]
+pub struct TestOptions {
+    /// Run only tests and scenario variants whose name contains this text.
+    pub filter: Option<String>,
+    /// Run only one half.
+    #[arg(long, value_enum)]
+    pub only: Option<TestKind>,
+    /// Name the scenario variants, and run nothing.
+    #[arg(long)]
+    pub list: bool,
+    /// How many guests to run side by side.
+    #[arg(long, default_value = "2", value_parser = clap::value_parser!(u32).range(1..=16))]
+    pub jobs: u32,
+    #[command(flatten)]
+    pub setup: SetupOptions,
+}
+
+#[derive(Args)]
+pub struct BenchOptions {
+    /// Also write the figures to this file, as JSON.
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+    #[command(flatten)]
+    pub setup: SetupOptions,
+}
+
+#[derive(Args)]
+pub struct GraphOptions {
+    /// Manifest: `default`, or a name below boot/manifests.
+    #[arg(default_value = "default")]
+    pub manifest: String,
+    /// Write SVG to this file (needs Graphviz' `dot`) instead of dot text to standard output.
+    #[arg(long, value_name = "FILE")]
+    pub svg: Option<PathBuf>,
+}
+
+/// Runs the command; `false` is a failure that has already been explained.
+pub fn dispatch() -> Result<bool> {
+    let cli = Cli::parse();
+    let workspace = Workspace::find()?;
+    let setup = |options: SetupOptions| Setup::new(&workspace, !options.no_install);
+    match cli.command {
+        Command::Run(options) => crate::run::run(&workspace, &setup(options.setup), &options),
+        Command::Image(options) => crate::image::write(&workspace, &setup(options.setup), &options),
+        Command::Test(options) => crate::test::run(&workspace, &setup(options.setup), &options),
+        Command::Bench(options) => crate::bench::run(&workspace, &setup(options.setup), &options),
+        Command::Check => crate::check::run(&workspace),
+        Command::Clippy(options) => crate::clippy::run(&setup(options)),
+        Command::Graph(options) => crate::graph::run(&workspace, &options),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn smp_is_limited_to_what_the_kernel_supports() {
+        assert!(Cli::try_parse_from(["xtask", "run", "--smp", "8"]).is_ok());
+        assert!(Cli::try_parse_from(["xtask", "run", "--smp", "9"]).is_err());
+        assert!(Cli::try_parse_from(["xtask", "run", "--smp", "0"]).is_err());
+    }
+}

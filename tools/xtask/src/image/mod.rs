@@ -1,0 +1,72 @@
+//! Everything that a loader reads: boot files, the direct stub's bundle, the disk image.
+
+mod conf;
+mod cpio;
+mod disk;
+pub mod manifest;
+mod modules;
+
+pub use modules::{BootFiles, Faults};
+
+use crate::build::{self, Profile, Programs};
+use crate::cli::ImageOptions;
+use crate::setup::Setup;
+use crate::setup::compiler::Compiler;
+use crate::setup::limine::Limine;
+use crate::ui::{Step, say};
+use anyhow::{Context, Result, bail};
+use std::fs;
+use std::path::Path;
+
+/// Reads the built programs and compiles the manifest `manifest`.
+pub fn boot_files(
+    setup: &Setup,
+    programs: &Programs,
+    manifest: &str,
+    faults: &Faults,
+) -> Result<BootFiles> {
+    let manifest = manifest::compile(setup.workspace, manifest)?;
+    let mut files = BootFiles::read(&programs.kernel, &programs.servers, manifest)?;
+    files.apply(faults)?;
+    Ok(files)
+}
+
+/// Writes the direct stub's bundle to `path`.
+pub fn write_bundle(files: &BootFiles, path: &Path) -> Result<()> {
+    fs::write(path, files.bundle()).with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// Writes the Limine disk image to `path`.
+pub fn write_disk(
+    setup: &Setup,
+    limine: &Limine,
+    files: &BootFiles,
+    command_line: &str,
+    path: &Path,
+) -> Result<()> {
+    let conf = conf::limine_conf(setup.workspace, command_line, &files.modules)?;
+    disk::write(setup, limine, files, &conf, path)
+}
+
+/// `cargo xtask image`.
+pub fn write(
+    setup_workspace: &crate::workspace::Workspace,
+    setup: &Setup,
+    options: &ImageOptions,
+) -> Result<bool> {
+    let limine = match Limine::find(setup)? {
+        Ok(limine) => limine,
+        Err(reason) => bail!("no image without Limine: {reason}"),
+    };
+    say(format!("Limine from {}", limine.origin));
+    let compiler = Compiler::find(setup)?;
+    let profile = if options.debug { Profile::Debug } else { Profile::Release };
+    let programs = build::build(setup, &compiler, profile)?;
+    let files = boot_files(setup, &programs, manifest::DEFAULT, &Faults::default())?;
+    let path = options.out.clone().unwrap_or_else(|| setup_workspace.target("tocsin.img"));
+    let step = Step::start("making the disk image");
+    write_disk(setup, &limine, &files, &options.cmdline, &path)?;
+    step.done();
+    println!("{}", path.display());
+    Ok(true)
+}

@@ -1,0 +1,88 @@
+//! `cargo xtask run`: boot one guest and show its serial port.
+
+use crate::build::Profile;
+use crate::cli::RunOptions;
+use crate::machine::Loader;
+use crate::scenario::{Config, Variant, expand};
+use crate::setup::Setup;
+use crate::setup::limine::Limine;
+use crate::test::guests::Guests;
+use crate::ui::say;
+use crate::workspace::Workspace;
+use anyhow::{Context, Result, bail};
+
+/// Boots what `options` ask for; `true` only if the guest reports success.
+pub fn run(workspace: &Workspace, setup: &Setup, options: &RunOptions) -> Result<bool> {
+    let config = Config::read(workspace)?;
+    let mut variant = chosen(&config, options)?;
+    variant.loader = match options.loader.fixed() {
+        Some(loader) => loader,
+        None => choose_loader(setup)?,
+    };
+    let guests = Guests::set_up(setup, &config, std::slice::from_ref(&variant))?;
+    if let (Some(_), Some(Ok(limine))) = (options.loader.fixed(), guests.limine()) {
+        say(format!("loader: {}, Limine from {}", variant.loader, limine.origin));
+    }
+    say(format!(
+        "booting {} ({}, {} CPUs, {} MiB)",
+        variant.scenario.name, variant.loader, variant.smp, variant.scenario.memory
+    ));
+    let run = match guests.run(&variant, true)? {
+        Ok(run) => run,
+        Err(reason) => bail!("--loader limine was asked for: {reason}"),
+    };
+    let success = run.ending.status == Some(variant.scenario.exit_status());
+    if !success {
+        for line in run.ending.errors.lines() {
+            say(format!("qemu: {line}"));
+        }
+    }
+    say(match (run.ending.timed_out, run.ending.status) {
+        (true, _) => format!("killed after {} s", variant.scenario.timeout_s),
+        (_, None) => "QEMU was ended by a signal".into(),
+        (_, Some(33)) => "the guest reports success (QEMU exit status 33)".into(),
+        (_, Some(35)) => "the guest reports failure (QEMU exit status 35)".into(),
+        (_, Some(status)) => format!("QEMU ended with status {status}"),
+    });
+    say(format!("serial log: {}", workspace.shown(&run.log)));
+    Ok(success)
+}
+
+/// The scenario's first variant, changed as the command line asks.
+fn chosen(config: &Config, options: &RunOptions) -> Result<Variant> {
+    let scenario = config.scenario(&options.scenario)?;
+    let mut variants = expand(scenario);
+    let at = variants.iter().position(|variant| variant.smp == 2).unwrap_or(0);
+    if variants.is_empty() {
+        bail!("scenario {} has no variant", scenario.name);
+    }
+    let mut variant = variants.swap_remove(at);
+    variant.profile = if options.debug { Profile::Debug } else { Profile::Release };
+    variant.smp = options.smp.unwrap_or(variant.smp);
+    if let Some(machine) = &options.machine {
+        config.board(machine).context("--machine")?;
+        variant.machine = machine.clone();
+    }
+    let scenario = &mut variant.scenario;
+    scenario.memory = options.memory.unwrap_or(scenario.memory);
+    // A person ends a guest by Ctrl-C; only the tests need a limit.
+    scenario.timeout_s = options.timeout.unwrap_or(0);
+    if options.stay {
+        scenario.cmdline = format!("{} stay", scenario.cmdline).trim().into();
+    }
+    Ok(variant)
+}
+
+/// What `--loader auto` takes, said in one line.
+fn choose_loader(setup: &Setup) -> Result<Loader> {
+    Ok(match Limine::find(setup)? {
+        Ok(limine) => {
+            say(format!("loader: Limine on UEFI (auto), from {}", limine.origin));
+            Loader::LimineUefi
+        }
+        Err(reason) => {
+            say(format!("loader: direct stub (auto): {reason}"));
+            Loader::Direct
+        }
+    })
+}

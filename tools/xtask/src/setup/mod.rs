@@ -1,0 +1,81 @@
+//! Finding what a command needs and installing what is missing: says what it does, never asks.
+
+pub mod apt;
+pub mod compiler;
+pub mod limine;
+
+use crate::command;
+use crate::workspace::Workspace;
+use anyhow::{Result, bail};
+use std::path::PathBuf;
+
+/// A program that a command needs, and the Debian packages that bring it.
+pub struct Tool {
+    pub program: &'static str,
+    pub packages: &'static [&'static str],
+}
+
+pub const QEMU: Tool = Tool { program: "qemu-system-x86_64", packages: &["qemu-system-x86"] };
+pub const CC: Tool = Tool { program: "cc", packages: &["gcc", "libc6-dev"] };
+pub const OBJCOPY: Tool = Tool { program: "objcopy", packages: &["binutils"] };
+
+/// UEFI firmware for QEMU: the code, and the variables that each guest gets a copy of.
+pub struct Ovmf {
+    pub code: PathBuf,
+    pub variables: PathBuf,
+}
+
+/// How to get what is missing, for one command.
+pub struct Setup<'a> {
+    pub workspace: &'a Workspace,
+    /// Whether installing and downloading is allowed (`--no-install` forbids it).
+    pub allowed: bool,
+}
+
+impl<'a> Setup<'a> {
+    pub fn new(workspace: &'a Workspace, allowed: bool) -> Self {
+        Self { workspace, allowed }
+    }
+
+    /// Where `tool` is, after installing it if need be.
+    pub fn tool(&self, tool: &Tool) -> Result<PathBuf> {
+        self.installed(tool.program, tool.packages, || command::find(tool.program))
+    }
+
+    /// UEFI firmware, after installing it if need be.
+    pub fn ovmf(&self) -> Result<Ovmf> {
+        self.installed("UEFI firmware for QEMU", &["ovmf"], find_ovmf)
+    }
+
+    /// What `find` finds, before or after installing `packages`.
+    fn installed<T>(
+        &self,
+        what: &str,
+        packages: &[&str],
+        find: impl Fn() -> Option<T>,
+    ) -> Result<T> {
+        if let Some(found) = find() {
+            return Ok(found);
+        }
+        if !self.allowed {
+            bail!("{what} is missing; this brings it: {}", apt::command_line(packages));
+        }
+        apt::install(self.workspace, what, packages)?;
+        match find() {
+            Some(found) => Ok(found),
+            None => bail!("{what} is still missing after {}", apt::command_line(packages)),
+        }
+    }
+}
+
+fn find_ovmf() -> Option<Ovmf> {
+    // Debian's and Fedora's places; the 4M build first, the only one in newer releases.
+    [
+        ("/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd"),
+        ("/usr/share/OVMF/OVMF_CODE.fd", "/usr/share/OVMF/OVMF_VARS.fd"),
+        ("/usr/share/edk2/ovmf/OVMF_CODE.fd", "/usr/share/edk2/ovmf/OVMF_VARS.fd"),
+    ]
+    .into_iter()
+    .map(|(code, variables)| Ovmf { code: code.into(), variables: variables.into() })
+    .find(|ovmf| ovmf.code.is_file() && ovmf.variables.is_file())
+}
