@@ -40,8 +40,9 @@ extern "C" fn stub_exception(vector: u64, frame: *const u64, fault_address: u64)
         | 1 << 29
         | 1 << 30;
     let has_code = WITH_ERROR_CODE >> vector & 1 != 0;
-    // SAFETY: the processor has pushed five or six words at `frame`.
-    let address = unsafe { *frame.add(usize::from(has_code)) };
+    let frame = frame.wrapping_add(usize::from(has_code));
+    // SAFETY: the processor has pushed five or six words, of which this is the first or second.
+    let address = unsafe { *frame };
     fatal(format_args!(
         "processor exception {vector} at {address:#x} (cr2 {fault_address:#x}) in the boot stub, \
          or in the kernel before it has its own exception handlers; please report it"

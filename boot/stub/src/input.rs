@@ -2,10 +2,10 @@
 
 use crate::physical;
 use boot_stub_core::fatal::Fatal;
-use boot_stub_core::memory::{Kind, Memory};
+use boot_stub_core::memory::{self, Kind, Memory};
+use boot_stub_core::placement::place_of_bundle;
 use boot_stub_core::rsdp;
 use boot_stub_core::start_info::{self, MapEntry, Module, StartInfo, StartInfoError};
-use boot_stub_core::{FOUR_GIB, memory};
 use core::ops::Range;
 use heapless::Vec;
 
@@ -71,16 +71,8 @@ fn find_bundle(info: &StartInfo, memory: &Memory, stub: &Range<u64>) -> Result<R
     if info.modules == 0 || info.module_list == 0 {
         return Err(Fatal::NoModules);
     }
-    let Module { base, size } = Module::decode(&physical::read(info.module_list)?);
-    if base == 0 || size == 0 {
-        return Err(Fatal::NoModules);
-    }
-    let end = base.checked_add(size).filter(|&end| end <= FOUR_GIB && memory.is_usable(base, end));
-    let end = end.ok_or(Fatal::BundleOutOfMemory { base, size })?;
-    if base < stub.end && stub.start < end {
-        return Err(Fatal::BundleOverStub);
-    }
-    Ok(base..end)
+    let module = Module::decode(&physical::read(info.module_list)?);
+    place_of_bundle(memory, module, stub)
 }
 
 fn command_line(address: u64) -> Result<Vec<u8, COMMAND_LINE>, Fatal> {

@@ -1,12 +1,12 @@
 //! The page tables with which the kernel starts: Limine protocol, "Entry memory layout".
 
 use crate::physical;
+use boot_stub_core::PAGE;
 use boot_stub_core::elf::{Access, Kernel};
 use boot_stub_core::fatal::Fatal;
 use boot_stub_core::limine::DIRECT_MAP;
 use boot_stub_core::memory::Memory;
 use boot_stub_core::placement::{GIB, direct_map};
-use boot_stub_core::{PAGE, fatal};
 use core::ops::Range;
 use x86_64::structures::paging::mapper::{MapToError, Mapper};
 use x86_64::structures::paging::{
@@ -127,7 +127,7 @@ impl AddressSpace {
                 // Not loaded: there is nothing to flush.
                 Ok(flush) => flush.ignore(),
                 Err(MapToError::FrameAllocationFailed) => return Err(OUT_OF_FRAMES),
-                Err(_) => return Err(fatal::Fatal::Internal("two mappings of one page")),
+                Err(_) => return Err(Fatal::Internal("two mappings of one page")),
             }
             address = address.wrapping_add(S::SIZE);
         }

@@ -1,12 +1,35 @@
-//! How much memory the stub needs, and which parts of physical memory the direct map covers.
+//! Where the bundle may lie, how much memory the stub needs, and which parts of physical memory the
+//! direct map covers.
 
+use crate::fatal::Fatal;
 use crate::memory::{Kind, Memory, TOP};
+use crate::start_info::Module;
 use crate::{FOUR_GIB, PAGE, page_up};
+use core::ops::Range;
 
 /// The direct map is made of whole gibibytes: one page directory of 2 MiB pages each.
 pub const GIB: u64 = 1 << 30;
 
 const TWO_MIB: u64 = 2 << 20;
+
+/// Checks that the bundle lies in usable memory that the stub can reach, beside the stub itself.
+pub fn place_of_bundle(
+    memory: &Memory,
+    Module { base, size }: Module,
+    stub: &Range<u64>,
+) -> Result<Range<u64>, Fatal> {
+    if base == 0 || size == 0 {
+        return Err(Fatal::NoModules);
+    }
+    let end = base
+        .checked_add(size)
+        .filter(|&end| end <= FOUR_GIB && memory.is_usable(base, end))
+        .ok_or(Fatal::BundleOutOfMemory { base, size })?;
+    if base < stub.end && stub.start < end {
+        return Err(Fatal::BundleOverStub);
+    }
+    Ok(base..end)
+}
 
 /// The gibibytes of physical memory that the direct map covers, as numbers in rising order: the
 /// first four, and above them all that the map does not call reserved or broken (Limine protocol,

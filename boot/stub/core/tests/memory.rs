@@ -1,8 +1,9 @@
 //! The memory map: its promises hold for whatever the firmware says, page by page against a model.
 
+use boot_stub_core::fatal::Fatal;
 use boot_stub_core::memory::{Kind, MAX_REGIONS, Memory, Region, TOP, TooManyRegions};
-use boot_stub_core::placement::{GIB, Needs, direct_map, table_frames};
-use boot_stub_core::start_info::MapEntry;
+use boot_stub_core::placement::{GIB, Needs, direct_map, place_of_bundle, table_frames};
+use boot_stub_core::start_info::{MapEntry, Module};
 use boot_stub_core::{FOUR_GIB, PAGE};
 use proptest::prelude::*;
 
@@ -115,6 +116,24 @@ fn direct_map_has_memory_above_4_gib_and_not_the_reserved_hole() {
     ])
     .unwrap();
     assert_eq!(direct_map(&odd).collect::<Vec<_>>(), [0, 1, 2, 3, 4, 5, 8]);
+}
+
+#[test]
+fn the_bundle_lies_in_memory_beside_the_stub() {
+    let memory = q35();
+    let place = |base, size| place_of_bundle(&memory, Module { base, size }, &(MIB..2 * MIB));
+    let outside = |base, size| Err(Fatal::BundleOutOfMemory { base, size });
+    assert_eq!(place(2 * MIB, 5), Ok(2 * MIB..2 * MIB + 5));
+    assert_eq!(place(0x7ffd_e000, 0x1000), Ok(0x7ffd_e000..0x7ffd_f000));
+    assert_eq!(place(0, 5), Err(Fatal::NoModules));
+    assert_eq!(place(2 * MIB, 0), Err(Fatal::NoModules));
+    assert_eq!(place(2 * MIB - 1, 5), Err(Fatal::BundleOverStub));
+    assert_eq!(place(MIB, 2 * MIB), Err(Fatal::BundleOverStub));
+    // Past the end of memory, in a hole, above 4 GiB, around the end of the address space.
+    assert_eq!(place(0x7ffd_e000, 0x1001), outside(0x7ffd_e000, 0x1001));
+    assert_eq!(place(0x9000_0000, 5), outside(0x9000_0000, 5));
+    assert_eq!(place(FOUR_GIB + MIB, 5), outside(FOUR_GIB + MIB, 5));
+    assert_eq!(place(2 * MIB, u64::MAX), outside(2 * MIB, u64::MAX));
 }
 
 /// 1 root, 8 directories and 1 third-level table for 8 GiB, and for each of the two runs of 4 KiB
