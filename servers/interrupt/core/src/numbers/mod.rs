@@ -1,0 +1,13 @@
+//! Allocators of numbers: vectors and table entries.
+//!
+//! Constant work per number, no memory taken after construction. A number is free, leased,
+//! or in quarantine; only a lease or a quarantined lease can make it free again, and each is
+//! a value that exists once.
+
+mod bitmap;
+mod entries;
+mod vectors;
+
+pub use bitmap::Bitmap;
+pub use entries::EntryAllocator;
+pub use vectors::{CpuVectors, NoVectors, RetiredVector, VectorAllocator, VectorLease};

@@ -1,0 +1,281 @@
+//! The seam between the server and what stands between a device and a CPU.
+//!
+//! A number may be reused only after hardware cannot produce it any more. The order is in
+//! the types, each step consuming the proof of the one before:
+//!
+//! ```text
+//! unroute ─▶ Unrouted ─▶ flush ─▶ Flushed ─▶ drain ─▶ Drained ─▶ release, or reuse
+//! table says no        caches say no      CPUs say no
+//! ```
+//!
+//! `route` and `unroute` only write memory and cannot fail, so the server can always take a
+//! step back. What can fail is `flush`, which waits for hardware; its failure hands the
+//! `Unrouted` proof back, the number stays in quarantine, and the flush is tried again.
+
+use crate::{EntryIndex, Pair, RequesterId, Source, Target};
+use core::fmt;
+
+/// A remapper, or its absence.
+pub trait Remapper {
+    /// What it can do. Constant after construction.
+    fn capabilities(&self) -> Capabilities;
+
+    /// Whether an entry could name this CPU and vector.
+    fn can_target(&self, target: Target) -> bool;
+
+    /// Takes `2^order` consecutive entries, not present. Nothing is changed on failure.
+    fn reserve(&mut self, source: Source, order: u8) -> Result<EntryBlock, ReserveError>;
+
+    /// The pair of an entry. Where [`Capabilities::pair`] is `Stable` it is fixed by the
+    /// entry alone and `target` is not looked at.
+    fn compose(&self, entry: &Entry, target: Option<Target>) -> Pair;
+
+    /// Makes the entry present and points it at `target`, or points it elsewhere at once:
+    /// a device's write meets the old or the new target and nothing in between.
+    fn route(&mut self, entry: &Entry, target: Target) -> Written;
+
+    /// Makes the entry not present. Hardware may still know the old contents: see `flush`.
+    fn unroute(&mut self, entry: &Entry) -> Unrouted;
+
+    /// Makes hardware forget what it knew of this entry, and waits until requests that used
+    /// it have reached their CPU. The wait is bounded.
+    fn flush(&mut self, unrouted: Unrouted) -> Result<Flushed, (Unrouted, HardwareError)>;
+
+    /// Gives an entry back for reuse by anyone.
+    fn release(&mut self, entry: Entry, drained: Drained);
+
+    /// Entries reserved now, for the inspector.
+    fn entries_used(&self) -> u32;
+
+    /// The next fault that hardware has recorded, if any.
+    fn next_fault(&mut self) -> Option<Fault> {
+        None
+    }
+}
+
+/// What a remapper can do.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Capabilities {
+    /// Name for people.
+    pub name: &'static str,
+    /// Checks who sent a message: what makes IMS safe.
+    pub isolated: bool,
+    /// How many entries there are.
+    pub entries: u32,
+    /// Largest `order` that `reserve` takes.
+    pub largest_order: u8,
+    /// What a pair holds.
+    pub pair: PairKind,
+}
+
+/// What a pair holds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum PairKind {
+    /// The entry's number: the pair never changes, the target may.
+    Stable,
+    /// CPU and vector: both are taken at allocation and never change.
+    Direct,
+}
+
+/// Ownership of one reserved entry. Not `Copy`: it is given back once, by `release`.
+#[must_use = "an entry that is dropped is lost until the server restarts"]
+#[derive(PartialEq, Eq, Debug)]
+pub struct Entry {
+    index: EntryIndex,
+    block: EntryIndex,
+    source: Source,
+}
+
+impl Entry {
+    /// Its place in the table.
+    pub const fn index(&self) -> EntryIndex {
+        self.index
+    }
+
+    /// Its block's first entry.
+    pub const fn block(&self) -> EntryIndex {
+        self.block
+    }
+
+    /// How far it lies from its block's first entry.
+    pub const fn offset(&self) -> u16 {
+        self.index.bits() - self.block.bits()
+    }
+
+    /// Whose messages it accepts.
+    pub const fn source(&self) -> Source {
+        self.source
+    }
+}
+
+/// Ownership of `2^order` consecutive entries, taken out one by one, lowest first.
+#[must_use = "entries that are not taken out are lost until the server restarts"]
+#[derive(PartialEq, Eq, Debug)]
+pub struct EntryBlock {
+    first: EntryIndex,
+    taken: u16,
+    count: u16,
+    source: Source,
+}
+
+impl EntryBlock {
+    /// For back ends: a block that they have just reserved. `order` ≤ 6, and the block ends
+    /// inside the table.
+    pub const fn new(first: EntryIndex, order: u8, source: Source) -> Self {
+        Self { first, taken: 0, count: 1 << order, source }
+    }
+
+    /// The next entry.
+    pub fn take(&mut self) -> Option<Entry> {
+        if self.taken == self.count {
+            return None;
+        }
+        let index = self.first.plus(self.taken)?;
+        self.taken += 1;
+        Some(Entry { index, block: self.first, source: self.source })
+    }
+}
+
+/// The entry has its new contents in memory.
+#[must_use = "hardware may not see the new contents before a flush"]
+#[derive(PartialEq, Eq, Debug)]
+pub enum Written {
+    /// Nothing older can be cached.
+    Visible,
+    /// Hardware may use the older contents until this is flushed.
+    Stale(Unrouted),
+}
+
+/// The entry's older contents are gone from memory, perhaps not from caches.
+#[must_use = "the older contents may live on in caches"]
+#[derive(PartialEq, Eq, Debug)]
+pub struct Unrouted(EntryIndex);
+
+impl Unrouted {
+    /// For back ends, and for the server to repeat a flush: claims nothing, asks for one.
+    pub const fn new(index: EntryIndex) -> Self {
+        Self(index)
+    }
+
+    /// Which entry.
+    pub const fn index(&self) -> EntryIndex {
+        self.0
+    }
+
+    /// For back ends: the invalidation of this entry and the wait after it are complete.
+    pub fn flushed(self) -> Flushed {
+        Flushed(self.0)
+    }
+}
+
+/// No request meets the entry's older contents any more; some may sit in a CPU, pending.
+#[must_use = "events may still be pending in a CPU"]
+#[derive(PartialEq, Eq, Debug)]
+pub struct Flushed(EntryIndex);
+
+impl Flushed {
+    /// The next proof, once the kernel says that nothing of it is pending in any CPU.
+    pub fn drained(self) -> Drained {
+        Drained(self.0)
+    }
+}
+
+/// Nothing of the entry's older contents is left anywhere.
+#[derive(PartialEq, Eq, Debug)]
+pub struct Drained(EntryIndex);
+
+impl Drained {
+    /// For the server: this entry was not routed since it was reserved, or since it was
+    /// last drained.
+    pub fn idle(entry: &Entry) -> Self {
+        Self(entry.index)
+    }
+
+    /// Which entry.
+    pub const fn index(&self) -> EntryIndex {
+        self.0
+    }
+}
+
+/// Why `reserve` failed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ReserveError {
+    /// Every entry is taken.
+    NoEntries,
+    /// No free block of that size, though single entries are free.
+    NoContiguous,
+}
+
+/// The unit did not do what the specification says it does.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum HardwareError {
+    /// It did not answer within the budget.
+    Timeout(HardwareStep),
+    /// It refused an invalidation that is well formed, twice.
+    InvalidationRefused,
+    /// Earlier invalidations are still in the queue.
+    QueueFull,
+}
+
+/// What was waited for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum HardwareStep {
+    /// The old remapping to stop (IRES clear).
+    RemappingOff,
+    /// The old queue to run empty.
+    QueueEmpty,
+    /// The old queue to stop (QIES clear).
+    QueueOff,
+    /// The new queue to start (QIES).
+    QueueOn,
+    /// The table's address to be taken (IRTPS).
+    TablePointer,
+    /// Remapping to start (IRES).
+    RemappingOn,
+    /// Compatibility format to be blocked (CFIS clear).
+    CompatibilityOff,
+    /// An invalidation's wait descriptor.
+    Invalidation,
+}
+
+impl fmt::Display for HardwareError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Timeout(step) => write!(f, "the remapper did not answer: {step:?}"),
+            Self::InvalidationRefused => f.write_str("the remapper refused an invalidation"),
+            Self::QueueFull => f.write_str("the remapper's invalidation queue does not advance"),
+        }
+    }
+}
+
+/// A message that the remapper blocked.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Fault {
+    /// Who sent it.
+    pub source: RequesterId,
+    /// Which entry it named, where one was looked at.
+    pub entry: Option<EntryIndex>,
+    /// Why it was blocked.
+    pub reason: FaultReason,
+}
+
+/// Why a message was blocked.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum FaultReason {
+    /// A reserved bit in address or data.
+    RequestReserved,
+    /// An index past the table's end.
+    IndexTooLarge,
+    /// The entry is not present: reserved, blocked or freed.
+    NotPresent,
+    /// The table could not be read.
+    TableAccess,
+    /// A reserved bit in a present entry: this server's error, or damaged memory.
+    EntryReserved,
+    /// Compatibility format.
+    Compatibility,
+    /// The entry is another device's.
+    WrongSource,
+    /// Any other code, of DMA remapping for example.
+    Other(u8),
+}

@@ -1,0 +1,91 @@
+//! Activating a message, and taking its CPU event away again.
+
+use super::table::State;
+use super::{Core, Error, MessageId, Outcome, target};
+use crate::{
+    HardwareError, KernelMessages, PairKind, Remapper, RequesterId, Target, Unrouted, Written,
+};
+
+impl<R: Remapper, K: KernelMessages> Core<R, K> {
+    /// *reserved* → *active*: takes a vector on the least loaded CPU of the message's set,
+    /// has the kernel accept it, then points the entry at it. With `NoVectors`, and with any
+    /// other error, the message stays reserved.
+    pub fn activate(&mut self, client: RequesterId, id: MessageId) -> Outcome<Target, K> {
+        let slot = self.own(client, id)?;
+        let record = self.table.get(slot);
+        let (State::Reserved, Some(handle)) = (record.state, record.handle) else {
+            return Err(Error::BadState);
+        };
+        if let Some(lease) = &record.vector {
+            // The pair names this vector: taken at allocation, kept until the end.
+            let aim = target(&self.apics, lease);
+            self.kernel.activate(handle, aim.cpu, aim.vector).map_err(Error::Kernel)?;
+            self.table.get_mut(slot).state = State::Active;
+            return Ok(aim);
+        }
+        let lease = self.take_vector(record.cpus)?;
+        let aim = target(&self.apics, &lease);
+        if let Err(error) = self.kernel.activate(handle, aim.cpu, aim.vector) {
+            self.vectors.cancel(lease);
+            return Err(Error::Kernel(error));
+        }
+        if let Err((unrouted, error)) = self.open(slot, aim) {
+            // If the kernel will not let go of the vector, it will not call it drained.
+            self.stop_in_kernel(handle);
+            self.set_aside(slot, unrouted, Some(lease));
+            return Err(Error::Hardware(error));
+        }
+        let record = self.table.get_mut(slot);
+        record.vector = Some(lease);
+        record.state = State::Active;
+        Ok(aim)
+    }
+
+    /// *active* or *blocked* → *reserved*: silent from here on. The vector is reused when it
+    /// has drained, the pair stays as it is.
+    pub fn deactivate(&mut self, client: RequesterId, id: MessageId) -> Outcome<(), K> {
+        let slot = self.own(client, id)?;
+        let record = self.table.get(slot);
+        let (State::Active | State::Blocked, Some(handle)) = (record.state, record.handle) else {
+            return Err(Error::BadState);
+        };
+        self.kernel.deactivate(handle).map_err(Error::Kernel)?;
+        let record = self.table.get_mut(slot);
+        record.state = State::Reserved;
+        record.storm = false;
+        if self.pair == PairKind::Direct {
+            // The vector belongs to the pair.
+            return Ok(());
+        }
+        if let Some(entry) = &record.entry {
+            let vector = record.vector.take();
+            let unrouted = self.remapper.unroute(entry);
+            self.set_aside(slot, unrouted, vector);
+        }
+        Ok(())
+    }
+
+    /// Makes the entry present. Fails, with the entry not present again, when hardware may
+    /// hold an older version of it and does not forget that.
+    pub(super) fn open(&mut self, slot: u32, aim: Target) -> Result<(), (Unrouted, HardwareError)> {
+        let record = self.table.get(slot);
+        let Some(entry) = &record.entry else { return Ok(()) };
+        let pending = match self.remapper.route(entry, aim) {
+            Written::Stale(unrouted) => unrouted,
+            // Not yet forgotten from an earlier life: what waits in the quarantine.
+            Written::Visible if record.stale > 0 => Unrouted::new(entry.index()),
+            Written::Visible => return Ok(()),
+        };
+        match self.remapper.flush(pending) {
+            Ok(_) => Ok(()),
+            Err((_, error)) => Err((self.remapper.unroute(entry), error)),
+        }
+    }
+
+    /// Undoes an activation or an unblocking. A kernel that fails here is counted.
+    pub(super) fn stop_in_kernel(&mut self, handle: K::Handle) {
+        if self.kernel.deactivate(handle).is_err() {
+            self.statistics.undo_failures += 1;
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! Blocking and unblocking: by the owner, or as the emergency stop for a storm.
+//!
+//! The remapper drops what a blocked device writes, and leaves no trace of it but a fault
+//! record at best. So the kernel raises the message once when it is unblocked, after the
+//! entry is present again: whatever was dropped, its owner looks at the device afterwards.
+
+use super::table::State;
+use super::{Core, Error, MessageId, Outcome, target};
+use crate::{KernelMessages, Remapper, RequesterId};
+
+impl<R: Remapper, K: KernelMessages> Core<R, K> {
+    /// *active* → *blocked*: the vector stays, no packet comes, the entry is off.
+    pub fn block(&mut self, client: RequesterId, id: MessageId) -> Outcome<(), K> {
+        let slot = self.own(client, id)?;
+        self.close(slot)
+    }
+
+    /// The kernel says that this message's rate is past its budget: blocks it whoever owns
+    /// it, and says whose it is. Its owner unblocks it when it has dealt with the device.
+    pub fn storm(&mut self, id: MessageId) -> Outcome<RequesterId, K> {
+        let slot = self.table.find(id).ok_or(Error::BadId)?;
+        match self.table.get(slot).state {
+            State::Active => self.close(slot)?,
+            State::Blocked => {}
+            _ => return Err(Error::BadState),
+        }
+        let record = self.table.get_mut(slot);
+        record.storm = true;
+        Ok(self.clients.get(record.client).requester)
+    }
+
+    /// *blocked* → *active*, and one packet.
+    pub fn unblock(&mut self, client: RequesterId, id: MessageId) -> Outcome<(), K> {
+        let slot = self.own(client, id)?;
+        let record = self.table.get(slot);
+        let (State::Blocked, Some(handle), Some(lease)) =
+            (record.state, record.handle, &record.vector)
+        else {
+            return Err(Error::BadState);
+        };
+        let aim = target(&self.apics, lease);
+        if let Err((unrouted, error)) = self.open(slot, aim) {
+            self.set_aside(slot, unrouted, None);
+            return Err(Error::Hardware(error));
+        }
+        if let Err(error) = self.kernel.unblock(handle) {
+            self.shut(slot);
+            return Err(Error::Kernel(error));
+        }
+        let record = self.table.get_mut(slot);
+        record.state = State::Active;
+        record.storm = false;
+        Ok(())
+    }
+
+    fn close(&mut self, slot: u32) -> Outcome<(), K> {
+        let record = self.table.get(slot);
+        let (State::Active, Some(handle)) = (record.state, record.handle) else {
+            return Err(Error::BadState);
+        };
+        self.kernel.block(handle).map_err(Error::Kernel)?;
+        self.table.get_mut(slot).state = State::Blocked;
+        self.shut(slot);
+        Ok(())
+    }
+
+    /// The entry off. If hardware is late with it, the kernel holds the packets back
+    /// meanwhile.
+    fn shut(&mut self, slot: u32) {
+        if let Some(entry) = &self.table.get(slot).entry {
+            let unrouted = self.remapper.unroute(entry);
+            self.set_aside(slot, unrouted, None);
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! One record per device that has ever asked for a message. The device is the client; its
+//! badge is its requester id, so a restarted driver finds its record again.
+
+use super::table::NONE;
+use crate::{RequesterId, Source};
+use alloc::vec::Vec;
+
+/// What a client may have.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ClientPolicy {
+    /// Messages at a time, those in quarantine included.
+    pub quota: u32,
+    /// Whose writes count as this device's. `None`: exactly its requester id.
+    pub source: Option<Source>,
+}
+
+/// A client's record.
+pub(super) struct Client {
+    pub(super) requester: RequesterId,
+    pub(super) policy: ClientPolicy,
+    /// Records that it holds, those in quarantine included.
+    pub(super) held: u32,
+    /// First of its records; they are chained through the message table.
+    pub(super) first: u32,
+    /// Made known by `register`, rather than by its first `alloc`.
+    pub(super) registered: bool,
+    /// Faults counted against the device.
+    pub(super) faults: u32,
+}
+
+impl Client {
+    pub(super) fn source(&self) -> Source {
+        self.policy.source.unwrap_or(Source::Function(self.requester))
+    }
+}
+
+/// The records, and a page per bus that leads from a requester id to its record.
+pub(super) struct Clients {
+    records: Vec<Client>,
+    limit: u16,
+    default_policy: ClientPolicy,
+    /// By bus number; each page, once there, has 256 places.
+    pages: Vec<Vec<u16>>,
+}
+
+const NOBODY: u16 = u16::MAX;
+
+impl Clients {
+    pub(super) const fn new(limit: u16, default_policy: ClientPolicy) -> Self {
+        Self { records: Vec::new(), limit, default_policy, pages: Vec::new() }
+    }
+
+    /// The client's index, if it is known.
+    pub(super) fn find(&self, requester: RequesterId) -> Option<u16> {
+        let page = self.pages.get(requester.bus() as usize)?;
+        let index = *page.get(requester.bits() as usize & 0xff)?;
+        (index != NOBODY).then_some(index)
+    }
+
+    /// The client's index; makes a record when there is none. `None` when memory or records
+    /// are used up; then nothing is changed that anyone could see.
+    pub(super) fn find_or_add(&mut self, requester: RequesterId) -> Option<u16> {
+        if let Some(index) = self.find(requester) {
+            return Some(index);
+        }
+        let index = self.records.len() as u16;
+        if index >= self.limit.min(NOBODY) {
+            return None;
+        }
+        let bus = requester.bus() as usize;
+        if self.pages.len() <= bus {
+            self.pages.try_reserve(bus + 1 - self.pages.len()).ok()?;
+            self.pages.resize_with(bus + 1, Vec::new);
+        }
+        let page = &mut self.pages[bus];
+        if page.is_empty() {
+            page.try_reserve_exact(256).ok()?;
+            page.resize(256, NOBODY);
+        }
+        self.records.try_reserve(1).ok()?;
+        page[requester.bits() as usize & 0xff] = index;
+        self.records.push(Client {
+            requester,
+            policy: self.default_policy,
+            held: 0,
+            first: NONE,
+            registered: false,
+            faults: 0,
+        });
+        Some(index)
+    }
+
+    pub(super) fn get(&self, index: u16) -> &Client {
+        &self.records[index as usize]
+    }
+
+    pub(super) fn get_mut(&mut self, index: u16) -> &mut Client {
+        &mut self.records[index as usize]
+    }
+
+    pub(super) fn at(&self, position: usize) -> Option<&Client> {
+        self.records.get(position)
+    }
+}

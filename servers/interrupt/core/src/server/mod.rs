@@ -1,0 +1,141 @@
+//! The server: clients, messages, and their life cycle (DESIGN §5).
+//!
+//! | file | idea |
+//! | --- | --- |
+//! | `config` | what the machine and the manifest say |
+//! | `types` | requests, answers, errors |
+//! | `clients` | one record per device, with its quota |
+//! | `table` | message records, by number and generation |
+//! | `quarantine` | numbers that wait until nothing can use them |
+//! | `alloc` | reserving |
+//! | `activate` | activating, and giving the vector back |
+//! | `affinity` | moving to another CPU |
+//! | `block` | blocking, storms, unblocking |
+//! | `release` | freeing, orphans, clients that are gone |
+//! | `faults` | whose fault a blocked message is |
+//! | `describe` | the domain tree for the inspector |
+//!
+//! Two rules hold for every operation. *Decode, then commit*: an error means that nothing
+//! has changed. *Stop at the kernel first*: taking something away starts with the kernel
+//! call, which can fail; the remapper's part after it cannot fail, it can only be late, and
+//! what is late waits in the quarantine.
+
+mod activate;
+mod affinity;
+mod alloc;
+mod block;
+mod clients;
+mod config;
+mod describe;
+mod faults;
+mod quarantine;
+mod release;
+mod table;
+mod types;
+
+pub use clients::ClientPolicy;
+pub use config::{Config, ConfigError, Cpu};
+pub use describe::{Describe, Domain, MessageInfo, Statistics};
+pub use faults::FaultOwner;
+pub use types::{AllocRequest, Allocated, Contiguity, Error, Kind, MessageId, MessageState};
+
+use crate::numbers::VectorAllocator;
+use crate::{ApicId, CpuSet, KernelMessages, PairKind, Remapper, RequesterId, Target};
+use ::alloc::vec::Vec;
+use clients::Clients;
+use quarantine::Quarantine;
+use table::Table;
+
+/// An operation's result.
+type Outcome<T, K> = Result<T, Error<<K as KernelMessages>::Error>>;
+
+/// The interrupt server over a back end and a kernel.
+pub struct Core<R: Remapper, K: KernelMessages> {
+    remapper: R,
+    kernel: K,
+    apics: Vec<ApicId>,
+    vectors: VectorAllocator,
+    table: Table<K::Handle>,
+    clients: Clients,
+    quarantine: Quarantine,
+    /// Which record an entry belongs to, for faults.
+    by_entry: Vec<u32>,
+    pair: PairKind,
+    allow_unisolated: bool,
+    statistics: Statistics,
+}
+
+impl<R: Remapper, K: KernelMessages> Core<R, K> {
+    /// Takes a back end into service. All memory that the server ever needs, except for
+    /// client records, is taken here.
+    pub fn new(remapper: R, kernel: K, config: &Config<'_>) -> Result<Self, ConfigError> {
+        config.check(&remapper)?;
+        let capabilities = remapper.capabilities();
+        let cpus = config.cpus.len() as u8;
+        let no_memory = ConfigError::NoMemory;
+        let mut apics = Vec::new();
+        apics.try_reserve_exact(config.cpus.len()).map_err(|_| no_memory)?;
+        apics.extend(config.cpus.iter().map(|cpu| cpu.apic));
+        let mut by_entry = Vec::new();
+        by_entry.try_reserve_exact(capabilities.entries as usize).map_err(|_| no_memory)?;
+        by_entry.resize(capabilities.entries as usize, table::NONE);
+        let vectors = cpus as usize * config.vectors.count() as usize;
+        Ok(Self {
+            remapper,
+            kernel,
+            apics,
+            vectors: VectorAllocator::new(cpus, config.vectors).ok_or(no_memory)?,
+            table: Table::new(config.messages).ok_or(no_memory)?,
+            clients: Clients::new(config.clients, config.default_policy),
+            // A record can wait once for each vector it had, and once without.
+            quarantine: Quarantine::new(vectors + 2 * config.messages as usize).ok_or(no_memory)?,
+            by_entry,
+            pair: capabilities.pair,
+            allow_unisolated: config.allow_unisolated,
+            statistics: Statistics::default(),
+        })
+    }
+
+    /// Makes a client known before it speaks, with its own quota or source check. A client
+    /// that is not made known gets the default policy at its first `alloc`.
+    pub fn register(&mut self, client: RequesterId, policy: ClientPolicy) -> Outcome<(), K> {
+        let index = self.clients.find_or_add(client).ok_or(Error::NoMemory)?;
+        let record = self.clients.get_mut(index);
+        record.policy = policy;
+        record.registered = true;
+        Ok(())
+    }
+
+    /// The back end, for what is its own (the fault event, the log).
+    pub fn remapper_mut(&mut self) -> &mut R {
+        &mut self.remapper
+    }
+
+    /// The kernel binding.
+    pub fn kernel_mut(&mut self) -> &mut K {
+        &mut self.kernel
+    }
+
+    /// The machine's CPUs out of a wanted set.
+    fn usable(&self, wanted: CpuSet) -> Outcome<CpuSet, K> {
+        let usable = wanted.intersect(self.vectors.cpus());
+        if usable.is_empty() {
+            return Err(Error::BadArgument);
+        }
+        Ok(usable)
+    }
+
+    /// The record that a client means, if it is its own.
+    fn own(&self, client: RequesterId, id: MessageId) -> Outcome<u32, K> {
+        let slot = self.table.find(id).ok_or(Error::BadId)?;
+        match self.clients.find(client) {
+            Some(index) if index == self.table.get(slot).client => Ok(slot),
+            _ => Err(Error::NotYours),
+        }
+    }
+}
+
+/// A leased vector with the CPU's name in the interrupt fabric.
+fn target(apics: &[ApicId], lease: &crate::numbers::VectorLease) -> Target {
+    Target { cpu: lease.cpu(), apic: apics[lease.cpu().index()], vector: lease.vector() }
+}

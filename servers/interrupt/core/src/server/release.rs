@@ -1,0 +1,59 @@
+//! Giving messages back: by their owner, or because it is gone.
+
+use super::table::{NONE, State};
+use super::{Core, Error, MessageId, Outcome};
+use crate::{KernelMessages, Remapper, RequesterId};
+
+impl<R: Remapper, K: KernelMessages> Core<R, K> {
+    /// Ends a message. Its name means nothing from here on, every handle to it is revoked,
+    /// and its numbers go into quarantine. It counts against the quota until they are out.
+    pub fn free(&mut self, client: RequesterId, id: MessageId) -> Outcome<(), K> {
+        let slot = self.own(client, id)?;
+        let record = self.table.get_mut(slot);
+        if let Some(handle) = record.handle {
+            self.kernel.destroy(handle).map_err(Error::Kernel)?;
+            record.handle = None;
+        }
+        self.table.kill(slot);
+        self.bury_when_quiet(slot);
+        Ok(())
+    }
+
+    /// The kernel says that nobody but the server holds this message any more: its driver
+    /// has died. Ends it, and says whose it was. A message that is already gone is `BadId`:
+    /// the packet was late.
+    pub fn orphaned(&mut self, id: MessageId) -> Outcome<RequesterId, K> {
+        let slot = self.table.find(id).ok_or(Error::BadId)?;
+        let owner = self.clients.get(self.table.get(slot).client).requester;
+        self.end(slot);
+        Ok(owner)
+    }
+
+    /// Ends all messages of a client; returns how many. Work: what the client held.
+    pub fn client_gone(&mut self, client: RequesterId) -> u32 {
+        let Some(index) = self.clients.find(client) else { return 0 };
+        let mut ended = 0;
+        let mut slot = self.clients.get(index).first;
+        while slot != NONE {
+            let next = self.table.next(slot);
+            if self.table.get(slot).state != State::Dying {
+                self.end(slot);
+                ended += 1;
+            }
+            slot = next;
+        }
+        ended
+    }
+
+    /// Ends a message whatever the kernel says: what it refuses is tried again later.
+    fn end(&mut self, slot: u32) {
+        let record = self.table.get_mut(slot);
+        if let Some(handle) = record.handle
+            && self.kernel.destroy(handle).is_ok()
+        {
+            record.handle = None;
+        }
+        self.table.kill(slot);
+        self.bury_when_quiet(slot);
+    }
+}

@@ -1,0 +1,156 @@
+//! Message records: a slab with generations and a chain per client. Every step is constant.
+
+use super::clients::Client;
+use super::{Kind, MessageId};
+use crate::numbers::VectorLease;
+use crate::{CpuSet, Entry, Pair};
+use alloc::vec::Vec;
+
+/// No record.
+pub(super) const NONE: u32 = u32::MAX;
+
+/// Where a record is in its life. `MessageState` is what clients see of it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum State {
+    /// On the free list.
+    Free,
+    Reserved,
+    Active,
+    Blocked,
+    /// Nobody's any more; its numbers are in quarantine.
+    Dying,
+}
+
+/// One message.
+pub(super) struct Record<H> {
+    pub(super) generation: u32,
+    pub(super) state: State,
+    pub(super) kind: Kind,
+    /// Blocked because of its rate.
+    pub(super) storm: bool,
+    pub(super) client: u16,
+    /// Quarantine items about it.
+    pub(super) waiting: u16,
+    /// Those of them that still need a flush of its entry.
+    pub(super) stale: u16,
+    pub(super) entry: Option<Entry>,
+    pub(super) vector: Option<VectorLease>,
+    pub(super) handle: Option<H>,
+    pub(super) cpus: CpuSet,
+    pub(super) pair: Pair,
+    /// Writes that the remapper blocked and recorded.
+    pub(super) faults: u32,
+    /// Free list, or the client's chain.
+    next: u32,
+    previous: u32,
+}
+
+/// All records.
+pub(super) struct Table<H> {
+    records: Vec<Record<H>>,
+    free: u32,
+    left: u32,
+}
+
+impl<H> Table<H> {
+    pub(super) fn new(size: u32) -> Option<Self> {
+        let mut records = Vec::new();
+        records.try_reserve_exact(size as usize).ok()?;
+        for slot in 0..size {
+            records.push(Record {
+                generation: 0,
+                state: State::Free,
+                kind: Kind::PciMsi,
+                storm: false,
+                client: 0,
+                waiting: 0,
+                stale: 0,
+                entry: None,
+                vector: None,
+                handle: None,
+                cpus: CpuSet::from_bits(0),
+                pair: Pair { address: 0, data: 0 },
+                faults: 0,
+                next: if slot + 1 < size { slot + 1 } else { NONE },
+                previous: NONE,
+            });
+        }
+        Some(Self { records, free: 0, left: size })
+    }
+
+    /// How many records are free.
+    pub(super) const fn left(&self) -> u32 {
+        self.left
+    }
+
+    /// The record that an id names, unless it is free or dying.
+    pub(super) fn find(&self, id: MessageId) -> Option<u32> {
+        let record = self.records.get(id.slot() as usize)?;
+        let live = !matches!(record.state, State::Free | State::Dying);
+        (live && record.generation == id.generation()).then_some(id.slot())
+    }
+
+    pub(super) fn get(&self, slot: u32) -> &Record<H> {
+        &self.records[slot as usize]
+    }
+
+    pub(super) fn get_mut(&mut self, slot: u32) -> &mut Record<H> {
+        &mut self.records[slot as usize]
+    }
+
+    pub(super) fn id(&self, slot: u32) -> MessageId {
+        MessageId::new(slot, self.get(slot).generation)
+    }
+
+    /// The record after this one in its client's chain.
+    pub(super) fn next(&self, slot: u32) -> u32 {
+        self.get(slot).next
+    }
+
+    /// Takes a free record and puts it at the head of the client's chain.
+    pub(super) fn take(&mut self, index: u16, client: &mut Client) -> Option<u32> {
+        let slot = self.free;
+        let record = self.records.get_mut(slot as usize)?;
+        self.free = record.next;
+        self.left -= 1;
+        record.state = State::Reserved;
+        record.client = index;
+        record.next = client.first;
+        record.previous = NONE;
+        if let Some(former) = self.records.get_mut(client.first as usize) {
+            former.previous = slot;
+        }
+        client.first = slot;
+        client.held += 1;
+        Some(slot)
+    }
+
+    /// From now on no id names it.
+    pub(super) fn kill(&mut self, slot: u32) {
+        let record = self.get_mut(slot);
+        record.state = State::Dying;
+        record.generation = record.generation.wrapping_add(1);
+    }
+
+    /// Puts a record without numbers back on the free list.
+    pub(super) fn put(&mut self, slot: u32, client: &mut Client) {
+        let free = self.free;
+        let record = self.get_mut(slot);
+        let (previous, next) = (record.previous, record.next);
+        record.state = State::Free;
+        record.storm = false;
+        record.faults = 0;
+        record.previous = NONE;
+        record.next = free;
+        match self.records.get_mut(previous as usize) {
+            Some(record) => record.next = next,
+            None => client.first = next,
+        }
+        if let Some(record) = self.records.get_mut(next as usize) {
+            record.previous = previous;
+        }
+        client.held -= 1;
+        self.free = slot;
+        self.left += 1;
+    }
+}
