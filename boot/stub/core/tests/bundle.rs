@@ -79,6 +79,9 @@ fn names_what_is_damaged_and_where() {
     let mut entry = cpio_entry("b", FILE, b"5678");
     entry[110] = 0xff;
     assert_eq!(second(entry), error(Damage::BadName));
+    let mut entry = cpio_entry("b", FILE, b"5678");
+    entry[111] = b'c';
+    assert_eq!(second(entry), error(Damage::BadName));
     let entry = cpio_entry("b", FILE, b"5678");
     assert_eq!(second(entry[..111].to_vec()), error(Damage::NameCut));
     assert_eq!(second(entry[..115].to_vec()), error(Damage::DataCut));
