@@ -1,0 +1,158 @@
+//! A driver's device, as the PCI server shows it.
+
+use crate::ipc::{AskError, Handles, ask, ask_with};
+use crate::map::Mapping;
+use crate::object::{Capability, IoPorts, Memory, Physical};
+use tocsin_abi::{Handle, Rights};
+use tocsin_proto::DecodeError;
+use tocsin_proto::pci::{self as protocol, BarKind, Description, Enables, Width};
+
+/// Why the PCI server's side of a request failed.
+pub type PciError = AskError<protocol::Error>;
+
+/// The device behind an endpoint of the PCI server. The endpoint belongs to the program's
+/// startup page and is not closed here.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Device {
+    endpoint: Handle,
+}
+
+/// A memory BAR, mapped.
+#[must_use = "dropping it unmaps"]
+#[derive(Debug)]
+pub struct MappedBar {
+    /// The registers.
+    pub mapping: Mapping,
+    /// Address that the device itself would use for the first byte.
+    pub bus_address: u64,
+    _range: Physical,
+}
+
+/// Memory that the device and this process share.
+#[must_use = "dropping it unmaps and gives the memory back"]
+#[derive(Debug)]
+pub struct DmaMemory {
+    /// The memory as this process sees it.
+    pub mapping: Mapping,
+    /// Address that the device uses for the first byte.
+    pub bus_address: u64,
+    memory: Memory,
+}
+
+impl DmaMemory {
+    /// The memory object.
+    #[must_use]
+    pub const fn memory(&self) -> &Memory {
+        &self.memory
+    }
+}
+
+/// The one handle that a reply must bring.
+fn only(mut handles: Handles) -> Result<Capability, PciError> {
+    handles.pop().ok_or(AskError::Malformed(DecodeError::WrongHandles))
+}
+
+impl Device {
+    /// The device behind the startup entry `pci`.
+    #[must_use]
+    pub const fn new(endpoint: Handle) -> Device {
+        Device { endpoint }
+    }
+
+    /// The PCI server's endpoint.
+    #[must_use]
+    pub const fn endpoint(self) -> Handle {
+        self.endpoint
+    }
+
+    /// What the device is.
+    ///
+    /// # Errors
+    /// The server's.
+    pub fn describe(self) -> Result<Description, PciError> {
+        ask(self.endpoint, &protocol::Describe)
+    }
+
+    /// Maps a memory BAR.
+    ///
+    /// # Errors
+    /// The server's; `NoSuchBar` for a BAR in I/O space.
+    pub fn map_bar(self, index: u8) -> Result<MappedBar, PciError> {
+        let (bar, handles) = ask_with(self.endpoint, &protocol::GetBar { index }, &[])?;
+        let range = only(handles)?;
+        if bar.kind != BarKind::Memory {
+            return Err(AskError::Refused(protocol::Error::NoSuchBar));
+        }
+        let range = Physical::from(range);
+        let how = Rights::READ | Rights::WRITE;
+        // A BAR smaller than a page shares it: the range covers the page.
+        let size = range.info()?.0;
+        let mapping = Mapping::new(range.handle(), 0, size, how)?;
+        Ok(MappedBar { mapping, bus_address: bar.bus_address, _range: range })
+    }
+
+    /// The ports of an I/O BAR, and the first one's number.
+    ///
+    /// # Errors
+    /// The server's; `NoSuchBar` for a BAR in memory space.
+    pub fn io_bar(self, index: u8) -> Result<(IoPorts, u16), PciError> {
+        let (bar, handles) = ask_with(self.endpoint, &protocol::GetBar { index }, &[])?;
+        let range = only(handles)?;
+        if bar.kind != BarKind::Io {
+            return Err(AskError::Refused(protocol::Error::NoSuchBar));
+        }
+        let first = u16::try_from(bar.bus_address)
+            .map_err(|_| AskError::Malformed(DecodeError::BadValue))?;
+        Ok((IoPorts::from(range), first))
+    }
+
+    /// Reads configuration space.
+    ///
+    /// # Errors
+    /// The server's.
+    pub fn config_read(self, offset: u16, width: Width) -> Result<u32, PciError> {
+        ask(self.endpoint, &protocol::ConfigRead { offset, width }).map(|got| got.value)
+    }
+
+    /// Writes configuration space, as far as the server's policy goes.
+    ///
+    /// # Errors
+    /// The server's; `Denied` by the policy.
+    pub fn config_write(self, offset: u16, width: Width, value: u32) -> Result<(), PciError> {
+        ask(self.endpoint, &protocol::ConfigWrite { offset, width, value }).map(drop)
+    }
+
+    /// Memory that the device can reach, mapped here.
+    ///
+    /// # Errors
+    /// The server's, or the kernel's for the mapping.
+    pub fn dma(self, size_bytes: u64) -> Result<DmaMemory, PciError> {
+        let (got, handles) = ask_with(self.endpoint, &protocol::Dma { size_bytes }, &[])?;
+        let memory = Memory::from(only(handles)?);
+        let how = Rights::READ | Rights::WRITE;
+        let mapping = Mapping::new(memory.handle(), 0, got.size_bytes, how)?;
+        Ok(DmaMemory { mapping, bus_address: got.bus_address, memory })
+    }
+
+    /// Switches decoders and bus mastering to exactly this.
+    ///
+    /// # Errors
+    /// The server's.
+    pub fn enable(self, on: Enables) -> Result<(), PciError> {
+        ask(self.endpoint, &protocol::Enable { on }).map(drop)
+    }
+
+    /// Puts a message's pair into an MSI slot: the server reads it from the message.
+    pub(crate) fn msi_write(self, slot: u8, message: Handle) -> Result<(), PciError> {
+        let handles = [(message, Rights::READ)];
+        ask_with(self.endpoint, &protocol::MsiWrite { slot }, &handles).map(drop)
+    }
+
+    pub(crate) fn msi_mask(self, slot: u8) -> Result<(), PciError> {
+        ask(self.endpoint, &protocol::MsiMask { slot }).map(drop)
+    }
+
+    pub(crate) fn msi_unmask(self, slot: u8) -> Result<(), PciError> {
+        ask(self.endpoint, &protocol::MsiUnmask { slot }).map(drop)
+    }
+}
