@@ -45,24 +45,26 @@ impl Handle {
     /// "No handle", or "the calling process" where a call says so.
     pub const NONE: Handle = Handle(0);
     /// Bits of a handle that index the table; the others are the generation.
-    pub const INDEX_BITS: u32 = 16;
+    pub const INDEX_BITS: u32 = 18;
+    /// Generations that a handle tells apart.
+    pub const GENERATION_MASK: u32 = (1 << (32 - Self::INDEX_BITS)) - 1;
 
-    /// The handle for `index` in its `generation`.
+    /// The handle for `index` in its `generation` (its low bits).
     #[must_use]
-    pub const fn new(index: u16, generation: u16) -> Self {
-        Handle((generation as u32) << Self::INDEX_BITS | index as u32)
+    pub const fn new(index: u32, generation: u32) -> Self {
+        Handle(generation << Self::INDEX_BITS | index & ((1 << Self::INDEX_BITS) - 1))
     }
 
     /// Index into the handle table.
     #[must_use]
     pub const fn index(self) -> usize {
-        (self.0 & 0xffff) as usize
+        (self.0 & ((1 << Self::INDEX_BITS) - 1)) as usize
     }
 
     /// Generation of the slot this handle was made for.
     #[must_use]
-    pub const fn generation(self) -> u16 {
-        (self.0 >> Self::INDEX_BITS) as u16
+    pub const fn generation(self) -> u32 {
+        self.0 >> Self::INDEX_BITS
     }
 
     /// True for [`Handle::NONE`].

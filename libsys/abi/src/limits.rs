@@ -19,10 +19,9 @@ pub const WAIT_PACKETS: usize = 64;
 pub const PRIORITIES: usize = 32;
 /// CPUs that the kernel can drive.
 pub const MAX_CPUS: usize = 8;
-/// Handles that one process can hold.
-pub const MAX_HANDLES: usize = 32768;
-/// Bytes of one memory object at most (a power-of-two block of frames).
-pub const MAX_MEMORY_BYTES: u64 = 64 << 20;
+/// Bytes of one memory object at most (a power-of-two block of frames, zeroed when it
+/// is made: this bounds how long that takes).
+pub const MAX_MEMORY_BYTES: u64 = 4 << 20;
 /// Bytes that one `debug_write` or `debug_read` moves at most.
 pub const MAX_DEBUG_BYTES: usize = 256;
 /// Stacks made by `libsys` are aligned to this, and the thread's IPC buffer is the

@@ -157,7 +157,7 @@ syscalls! {
     /// Maps a part of a memory object or physical range into a process (zero is the
     /// caller) with `protection` (bits of `Rights`: READ, WRITE, EXECUTE). The handle
     /// must have those rights; WRITE with EXECUTE is refused. Physical ranges are mapped
-    /// uncached. The mapping goes when the handle goes.
+    /// uncached. At most 4 MiB at once (`limits::MAX_MEMORY_BYTES`). The mapping goes when the handle goes.
     MemoryMap = 34, memory_map(process: Handle, memory: Handle, address: u64, offset: u64, size_bytes: u64, protection: Rights)
         -> ["0"] ! [BadAddress, Misaligned, BadSize, OutOfRange, WriteExecute, AlreadyMapped, NoMemory, BadArgument, BadState];
     /// Undoes one `memory_map` as a whole.

@@ -1,0 +1,326 @@
+//! Handles and the tree of derivation: duplicate, grant, transfer, close, revoke.
+
+use tocsin_abi::{Error, Handle, Kind, PacketKind, Rights, Syscall, Tag};
+
+use crate::arena::Id;
+use crate::create::SLOT_BYTES;
+use crate::kernel::{Cx, Kernel, Outcome, Stop};
+use crate::objects::{ProcessId, SlotId, ThreadId};
+use crate::platform::{Frame, Platform};
+use crate::slot::Slot;
+
+/// Handles that one bounded step of a revocation kills.
+const REVOKE_STEP: u32 = 32;
+
+impl<P: Platform> Kernel<P> {
+    /// Whether `owner` can get `count` more handles.
+    ///
+    /// # Errors
+    /// `NoHandles`, `NoMemory`.
+    pub fn slot_room(&self, owner: ProcessId, count: u32) -> Result<(), Error> {
+        if self.slots.room() < count {
+            return Err(Error::NoHandles);
+        }
+        self.can_charge(owner, u64::from(count) * SLOT_BYTES)
+    }
+
+    /// Makes a handle. `slot_room` has said that there is room.
+    ///
+    /// # Panics
+    /// When nobody asked `slot_room`: a bug in the kernel.
+    pub fn new_slot(
+        &self,
+        owner: ProcessId,
+        kind: Kind,
+        object: u32,
+        rights: Rights,
+        badge: u64,
+        parent: SlotId,
+    ) -> SlotId {
+        let id = self.slots.alloc().expect("room was checked");
+        let slot = self.slots.get(id);
+        slot.object.set(object);
+        slot.kind.set(kind as u8);
+        slot.rights.set(rights.bits());
+        slot.badge.set(badge);
+        slot.owner.set(owner);
+        let process = self.process(owner);
+        let first = process.slots.get();
+        slot.owner_next.set(first);
+        if first.is_some() {
+            self.slots.get(first).owner_prev.set(id);
+        }
+        process.slots.set(id);
+        process.handle_count.set(process.handle_count.get() + 1);
+        self.charge(owner, SLOT_BYTES);
+        if parent.is_some() {
+            self.adopt(parent, id);
+        }
+        self.count_handle(slot, 1);
+        id
+    }
+
+    fn adopt(&self, parent: SlotId, id: SlotId) {
+        let slot = self.slots.get(id);
+        let first = self.slots.get(parent).child.get();
+        slot.parent.set(parent);
+        slot.prev.set(Id::NONE);
+        slot.next.set(first);
+        if first.is_some() {
+            self.slots.get(first).prev.set(id);
+        }
+        self.slots.get(parent).child.set(id);
+    }
+
+    /// Counts a handle to an object; returns how many there are.
+    fn count_handle(&self, slot: &Slot, delta: i32) -> u32 {
+        let cell = match slot.kind() {
+            Kind::Process => &self.processes.get(slot.id()).handles,
+            Kind::Thread => &self.thread(slot.id()).handles,
+            Kind::Endpoint => &self.endpoints.get(slot.id()).handles,
+            Kind::Port => &self.ports.get(slot.id()).handles,
+            Kind::Memory | Kind::Physical | Kind::IoPorts => &self.memories.get(slot.id()).handles,
+            Kind::Timer => &self.timers.get(slot.id()).handles,
+            Kind::Message => {
+                let message = self.messages.get(slot.id());
+                if !slot.rights().contains(Rights::CONTROL) {
+                    message.clients.set(message.clients.get().wrapping_add_signed(delta));
+                }
+                &message.handles
+            }
+            Kind::MessageControl | Kind::DebugLog => return u32::MAX,
+        };
+        cell.set(cell.get().wrapping_add_signed(delta));
+        cell.get()
+    }
+
+    /// What a handle derived from `slot` may be: fewer rights; a badge only where there
+    /// is none yet and `MINT` allows it.
+    fn narrow(slot: &Slot, rights: Rights, badge: u64) -> Result<u64, Error> {
+        if !slot.rights().contains(rights) {
+            return Err(Error::Widening);
+        }
+        if badge == 0 {
+            return Ok(slot.badge.get());
+        }
+        let mint = slot.kind() == Kind::Endpoint
+            && slot.badge.get() == 0
+            && slot.rights().contains(Rights::MINT);
+        if mint { Ok(badge) } else { Err(Error::Widening) }
+    }
+
+    /// `handle_duplicate`.
+    ///
+    /// # Errors
+    /// Those of the call.
+    pub fn handle_duplicate(&self, cx: Cx, handle: Handle, rights: Rights, badge: u64) -> Outcome {
+        cx.need_exclusive()?;
+        self.derive(cx, cx.process, handle, Rights::DUPLICATE, rights, badge)
+    }
+
+    /// `process_grant`.
+    ///
+    /// # Errors
+    /// Those of the call.
+    pub fn process_grant(
+        &self,
+        cx: Cx,
+        process: Handle,
+        handle: Handle,
+        rights: Rights,
+        badge: u64,
+    ) -> Outcome {
+        cx.need_exclusive()?;
+        let target = self.need(cx, process, Kind::Process, Rights::CONTROL)?.id();
+        self.need_alive(target)?;
+        self.derive(cx, target, handle, Rights::TRANSFER, rights, badge)
+    }
+
+    fn derive(
+        &self,
+        cx: Cx,
+        owner: ProcessId,
+        handle: Handle,
+        needed: Rights,
+        rights: Rights,
+        badge: u64,
+    ) -> Outcome {
+        let id = self.slot_id(cx.process, handle)?;
+        let slot = self.slots.get(id);
+        if !slot.rights().contains(needed) {
+            return Err(Error::MissingRight.into());
+        }
+        let badge = Self::narrow(slot, rights, badge)?;
+        self.slot_room(owner, 1)?;
+        let new = self.new_slot(owner, slot.kind(), slot.object.get(), rights, badge, id);
+        Ok(u64::from(self.handle_of(new).0))
+    }
+
+    /// Whether the calling thread may send the handles in its IPC buffer.
+    ///
+    /// # Errors
+    /// `BadHandle`, `MissingRight`, `Widening`.
+    pub fn check_sendable(&self, cx: Cx, tag: Tag) -> Result<(), Error> {
+        self.check_handles(cx.thread, tag)
+    }
+
+    fn check_handles(&self, from: ThreadId, tag: Tag) -> Result<(), Error> {
+        let sender = self.thread(from);
+        for index in 0..tag.handles() {
+            let (handle, rights) = self.platform.ipc_handle(sender.ipc_buffer.get(), index);
+            let slot = self.slot(sender.process.get(), handle)?;
+            if !slot.rights().contains(Rights::TRANSFER) {
+                return Err(Error::MissingRight);
+            }
+            Self::narrow(slot, rights, 0)?;
+        }
+        Ok(())
+    }
+
+    /// Copies the handles of a message: the receiver's are derived from the sender's.
+    /// All or none.
+    ///
+    /// # Errors
+    /// As `check_sendable`; `NoHandles` and `NoMemory` for the receiver.
+    pub fn transfer_handles(
+        &self,
+        _cx: Cx,
+        from: ThreadId,
+        to: ThreadId,
+        tag: Tag,
+    ) -> Result<(), Error> {
+        let (sender, receiver) = (self.thread(from), self.thread(to));
+        self.check_handles(from, tag)?;
+        self.slot_room(receiver.process.get(), tag.handles() as u32)?;
+        for index in 0..tag.handles() {
+            let (handle, rights) = self.platform.ipc_handle(sender.ipc_buffer.get(), index);
+            let id = self.slot_id(sender.process.get(), handle)?;
+            let slot = self.slots.get(id);
+            let (kind, object, badge) = (slot.kind(), slot.object.get(), slot.badge.get());
+            let new = self.new_slot(receiver.process.get(), kind, object, rights, badge, id);
+            let buffer = receiver.ipc_buffer.get();
+            self.platform.ipc_set_handle(buffer, index, self.handle_of(new));
+        }
+        Ok(())
+    }
+
+    /// `handle_info`.
+    ///
+    /// # Errors
+    /// Those of the call.
+    pub fn handle_info(&self, cx: Cx, handle: Handle) -> Outcome {
+        let slot = self.slot(cx.process, handle)?;
+        let rights = u64::from(slot.rights.get());
+        self.frame(cx).set_values4([rights, slot.badge.get(), 0, 0]);
+        Ok(u64::from(slot.kind.get()))
+    }
+
+    /// `handle_close`.
+    ///
+    /// # Errors
+    /// Those of the call.
+    pub fn handle_close(&self, cx: Cx, handle: Handle) -> Outcome {
+        cx.need_exclusive()?;
+        let id = self.slot_id(cx.process, handle)?;
+        self.delete_slot(cx, id);
+        Ok(0)
+    }
+
+    /// `handle_revoke`: one bounded step.
+    ///
+    /// # Errors
+    /// Those of the call; `Again` while there is more to kill.
+    pub fn handle_revoke(&self, cx: Cx, handle: Handle) -> Outcome {
+        cx.need_exclusive()?;
+        let id = self.slot_id(cx.process, handle)?;
+        if !self.slots.get(id).rights().contains(Rights::REVOKE) {
+            return Err(Error::MissingRight.into());
+        }
+        for _ in 0..REVOKE_STEP {
+            let mut leaf = self.slots.get(id).child.get();
+            if leaf.is_none() {
+                return Ok(0);
+            }
+            while self.slots.get(leaf).child.get().is_some() {
+                leaf = self.slots.get(leaf).child.get();
+            }
+            self.delete_slot(cx, leaf);
+        }
+        self.frame(cx).restart(Syscall::HandleRevoke as u64, u64::from(handle.0));
+        Err(Stop::Again)
+    }
+
+    /// Closes a handle: its mappings go, what was derived from it becomes derived from
+    /// its parent, and an object without handles is destroyed.
+    pub fn delete_slot(&self, cx: Cx, id: SlotId) {
+        let slot = self.slots.get(id);
+        while slot.mappings.get().is_some() {
+            self.remove_mapping(cx, slot.mappings.get());
+        }
+        self.leave_tree(id, slot);
+        let owner = slot.owner.replace(Id::NONE);
+        let process = self.process(owner);
+        let (next, prev) = (slot.owner_next.get(), slot.owner_prev.get());
+        if prev.is_none() {
+            process.slots.set(next);
+        } else {
+            self.slots.get(prev).owner_next.set(next);
+        }
+        if next.is_some() {
+            self.slots.get(next).owner_prev.set(prev);
+        }
+        process.handle_count.set(process.handle_count.get() - 1);
+        let left = self.count_handle(slot, -1);
+        if left == 0 {
+            self.destroy_object(cx, slot);
+        } else if slot.kind() == Kind::Message && !slot.rights().contains(Rights::CONTROL) {
+            let message = slot.id();
+            if self.messages.get(message).clients.get() == 0 {
+                self.notify(cx, message, PacketKind::Orphaned);
+            }
+        }
+        self.slots.free(id);
+        self.release(owner, SLOT_BYTES);
+    }
+
+    fn leave_tree(&self, id: SlotId, slot: &Slot) {
+        let parent = slot.parent.get();
+        let (next, prev) = (slot.next.get(), slot.prev.get());
+        if prev.is_some() {
+            self.slots.get(prev).next.set(next);
+        } else if parent.is_some() {
+            debug_assert_eq!(self.slots.get(parent).child.get(), id);
+            self.slots.get(parent).child.set(next);
+        }
+        if next.is_some() {
+            self.slots.get(next).prev.set(prev);
+        }
+        let mut child = slot.child.get();
+        while child.is_some() {
+            let sibling = self.slots.get(child).next.get();
+            if parent.is_some() {
+                self.adopt(parent, child);
+            } else {
+                let orphan = self.slots.get(child);
+                orphan.parent.set(Id::NONE);
+                orphan.next.set(Id::NONE);
+                orphan.prev.set(Id::NONE);
+            }
+            child = sibling;
+        }
+    }
+
+    fn destroy_object(&self, cx: Cx, slot: &Slot) {
+        match slot.kind() {
+            Kind::Process => self.free_process_if_done(slot.id()),
+            Kind::Thread => self.free_thread_if_done(slot.id()),
+            Kind::Endpoint => self.destroy_endpoint(cx, slot.id()),
+            Kind::Port => self.destroy_port(cx, slot.id()),
+            Kind::Memory => self.destroy_memory(slot.id()),
+            Kind::Physical | Kind::IoPorts => self.destroy_range(slot.id()),
+            Kind::Timer => self.destroy_timer(slot.id()),
+            Kind::Message => self.destroy_message(slot.id()),
+            Kind::MessageControl | Kind::DebugLog => {}
+        }
+    }
+}

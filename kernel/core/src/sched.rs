@@ -1,0 +1,236 @@
+//! Run queues: fixed priorities, round robin within one.
+
+use crate::arena::Id;
+use crate::cpu::Cpu;
+use crate::kernel::{Cx, Kernel};
+use crate::objects::{ThreadId, ThreadQueue};
+use crate::platform::{Frame, Platform};
+use crate::thread::State;
+
+/// How long a thread runs while others of its priority wait, in nanoseconds.
+pub const SLICE_NS: u64 = 10_000_000;
+
+impl<P: Platform> Kernel<P> {
+    /// Adds a thread at the end of a queue.
+    pub fn push_back(&self, queue: &ThreadQueue, id: ThreadId) {
+        let thread = self.thread(id);
+        let tail = queue.tail.get();
+        thread.next.set(Id::NONE);
+        thread.prev.set(tail);
+        if tail.is_none() {
+            queue.head.set(id);
+        } else {
+            self.thread(tail).next.set(id);
+        }
+        queue.tail.set(id);
+    }
+
+    /// Takes a thread out of the queue that it is in.
+    pub fn unlink(&self, queue: &ThreadQueue, id: ThreadId) {
+        let thread = self.thread(id);
+        let (next, prev) = (thread.next.get(), thread.prev.get());
+        if prev.is_none() {
+            queue.head.set(next);
+        } else {
+            self.thread(prev).next.set(next);
+        }
+        if next.is_none() {
+            queue.tail.set(prev);
+        } else {
+            self.thread(next).prev.set(prev);
+        }
+        thread.next.set(Id::NONE);
+        thread.prev.set(Id::NONE);
+    }
+
+    /// Takes the first thread of a queue.
+    #[inline(always)]
+    #[must_use]
+    pub fn pop(&self, queue: &ThreadQueue) -> ThreadId {
+        let id = queue.head.get();
+        if id.is_some() {
+            let next = self.thread(id).next.get();
+            queue.head.set(next);
+            if next.is_none() {
+                queue.tail.set(Id::NONE);
+            } else {
+                self.thread(next).prev.set(Id::NONE);
+            }
+        }
+        id
+    }
+
+    /// Puts a ready thread at the end of its run queue.
+    fn enqueue(&self, cpu: &Cpu, id: ThreadId) {
+        let priority = self.thread(id).priority.get() as usize % cpu.queues.len();
+        self.push_back(&cpu.queues[priority], id);
+        cpu.ready.set(cpu.ready.get() | 1 << priority);
+    }
+
+    /// Puts a preempted thread at the head of its run queue.
+    fn enqueue_first(&self, cpu: &Cpu, id: ThreadId) {
+        let thread = self.thread(id);
+        let priority = thread.priority.get() as usize % cpu.queues.len();
+        let queue = &cpu.queues[priority];
+        let head = queue.head.get();
+        thread.prev.set(Id::NONE);
+        thread.next.set(head);
+        if head.is_none() {
+            queue.tail.set(id);
+        } else {
+            self.thread(head).prev.set(id);
+        }
+        queue.head.set(id);
+        cpu.ready.set(cpu.ready.get() | 1 << priority);
+    }
+
+    /// Takes a ready thread out of its run queue, or out of the handoff.
+    pub fn dequeue(&self, id: ThreadId) {
+        let thread = self.thread(id);
+        let cpu = self.cpu(thread.cpu.get() as usize);
+        if cpu.handoff.get() == id {
+            cpu.handoff.set(Id::NONE);
+            return;
+        }
+        let priority = thread.priority.get() as usize % cpu.queues.len();
+        let queue = &cpu.queues[priority];
+        self.unlink(queue, id);
+        if queue.head.get().is_none() {
+            cpu.ready.set(cpu.ready.get() & !(1 << priority));
+        }
+    }
+
+    /// Makes a thread ready. On this CPU it is handed over: `choose` decides whether it
+    /// runs at once. On another (exclusive context only) it is queued there.
+    #[inline(always)]
+    pub fn wake(&self, cx: Cx, id: ThreadId) {
+        let thread = self.thread(id);
+        thread.state.set(State::Ready);
+        let home = thread.cpu.get() as usize;
+        if home == cx.cpu {
+            let cpu = self.cpu(cx.cpu);
+            let before = cpu.handoff.replace(id);
+            if before.is_some() {
+                self.enqueue(cpu, before);
+            }
+        } else {
+            debug_assert!(cx.exclusive);
+            self.enqueue(self.cpu(home), id);
+            self.platform.poke(home);
+        }
+    }
+
+    /// Takes the calling thread off its CPU; it is waiting in `state` now.
+    #[inline(always)]
+    pub fn block(&self, cx: Cx, state: State) {
+        self.thread(cx.thread).state.set(state);
+        self.cpu(cx.cpu).current.set(Id::NONE);
+    }
+
+    /// `thread_yield`.
+    pub fn thread_yield(&self, cx: Cx) {
+        self.frame(cx).set_result(0);
+        self.thread(cx.thread).state.set(State::Ready);
+        let cpu = self.cpu(cx.cpu);
+        cpu.current.set(Id::NONE);
+        self.enqueue(cpu, cx.thread);
+    }
+
+    /// Decides which thread runs now and makes it current; none: the CPU is idle.
+    #[inline(always)]
+    #[must_use]
+    pub fn choose(&self, cpu_index: usize) -> ThreadId {
+        let cpu = self.cpu(cpu_index);
+        let current = cpu.current.get();
+        let handoff = cpu.handoff.get();
+        if current.is_some() {
+            let priority = u32::from(self.thread(current).priority.get()) % 32;
+            if handoff.is_none() && cpu.ready.get() >> priority == 0 {
+                return current;
+            }
+        } else if handoff.is_some() {
+            // The common switch: somebody blocked and woke somebody as urgent as any.
+            let thread = self.thread(handoff);
+            let priority = u32::from(thread.priority.get()) % 32;
+            if cpu.ready.get() >> priority == 0 {
+                cpu.handoff.set(Id::NONE);
+                thread.state.set(State::Running);
+                cpu.current.set(handoff);
+                return handoff;
+            }
+        }
+        self.choose_among(cpu)
+    }
+
+    /// The general case of `choose`.
+    fn choose_among(&self, cpu: &Cpu) -> ThreadId {
+        let handoff = cpu.handoff.replace(Id::NONE);
+        let current = cpu.current.get();
+        if handoff.is_some() {
+            let urgent = current.is_none()
+                || self.thread(handoff).priority.get() > self.thread(current).priority.get();
+            let top = Self::top(cpu);
+            if urgent && top.is_none_or(|top| self.thread(handoff).priority.get() >= top) {
+                if current.is_some() {
+                    self.thread(current).state.set(State::Ready);
+                    self.enqueue_first(cpu, current);
+                }
+                return self.run(cpu, handoff);
+            }
+            self.enqueue(cpu, handoff);
+        }
+        let Some(top) = Self::top(cpu) else { return current };
+        if current.is_some() {
+            let priority = self.thread(current).priority.get();
+            if priority > top {
+                return current;
+            }
+            if priority == top {
+                self.share(cpu);
+                return current;
+            }
+            self.thread(current).state.set(State::Ready);
+            self.enqueue_first(cpu, current);
+        }
+        let next = self.pop(&cpu.queues[top as usize % cpu.queues.len()]);
+        if cpu.queues[top as usize % cpu.queues.len()].head.get().is_none() {
+            cpu.ready.set(cpu.ready.get() & !(1 << top));
+        }
+        self.run(cpu, next)
+    }
+
+    fn top(cpu: &Cpu) -> Option<u8> {
+        let ready = cpu.ready.get();
+        if ready == 0 { None } else { Some(31 - ready.leading_zeros() as u8) }
+    }
+
+    fn run(&self, cpu: &Cpu, id: ThreadId) -> ThreadId {
+        let thread = self.thread(id);
+        thread.state.set(State::Running);
+        cpu.current.set(id);
+        cpu.slice_end.set(u64::MAX);
+        if cpu.ready.get() >> (u32::from(thread.priority.get()) % 32) & 1 != 0 {
+            self.share(cpu);
+        }
+        id
+    }
+
+    /// Others of the running thread's priority wait: give it a slice.
+    fn share(&self, cpu: &Cpu) {
+        if cpu.slice_end.get() == u64::MAX {
+            let end = self.platform.now() + self.platform.ticks(SLICE_NS);
+            cpu.slice_end.set(end);
+            self.arm(cpu);
+        }
+    }
+
+    /// The slice is over: the current thread goes behind the others of its priority.
+    pub fn end_slice(&self, cpu: &Cpu) {
+        cpu.slice_end.set(u64::MAX);
+        let current = cpu.current.replace(Id::NONE);
+        if current.is_some() {
+            self.thread(current).state.set(State::Ready);
+            self.enqueue(cpu, current);
+        }
+    }
+}
