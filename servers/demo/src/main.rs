@@ -1,2 +1,82 @@
-//! The demo server.
-fn main() {}
+//! The demonstration's clerk: takes the drivers' reports, prints the table, judges.
+#![no_std]
+#![no_main]
+#![deny(unsafe_code)]
+
+extern crate alloc;
+
+use alloc::format;
+use demo_core::Collector;
+use demo_core::roster::Arguments;
+use libsys::ipc::{Event, Request, Server};
+use libsys::object::{Port, Timer, now_ns};
+use libsys::proto::{Frame, Nothing, Reply, report};
+use libsys::startup::{Environment, endpoint};
+use libsys::{Error, Startup, log, println};
+
+#[allow(unsafe_code, reason = "`entry!` exports the program's symbols")]
+mod program {
+    libsys::entry!(super::main);
+}
+
+const NANOSECONDS: u64 = 1_000_000_000;
+const GOOD: u64 = 0;
+const BAD: u64 = 1;
+
+fn main(env: &'static Startup) -> u64 {
+    let arguments = match Arguments::parse(env.args()) {
+        Ok(arguments) => arguments,
+        Err(word) => {
+            log!("argument '{word}' makes no sense");
+            return BAD;
+        }
+    };
+    let mut collector = Collector::new(arguments.drivers);
+    if let Err(error) = collect(env, arguments.timeout_s, &mut collector) {
+        collector.object(format!("the clerk can not listen: {error}"));
+    }
+    let good = collector.finish(|line| println!("{line}"));
+    libsys::print::flush();
+    if good { GOOD } else { BAD }
+}
+
+/// Listens until every driver is done, or time is up.
+fn collect(env: &Startup, timeout_s: u64, collector: &mut Collector) -> Result<(), Error> {
+    let listening = env.handle("receive:report").ok_or(Error::BadHandle)?;
+    let port = Port::new()?;
+    endpoint(env, "receive:report").ok_or(Error::BadHandle)?.bind(&port)?;
+    let timer = Timer::new(&port, 0)?;
+    timer.set(now_ns().saturating_add(timeout_s.saturating_mul(NANOSECONDS)))?;
+
+    let mut server = Server::new(listening);
+    let mut event = server.receive()?;
+    loop {
+        // The port has one source, the timer.
+        let Event::Call(call) = event else {
+            collector.object(format!("time is up after {timeout_s} s"));
+            return Ok(());
+        };
+        let frame = answer(&server, call, collector);
+        if collector.missing().is_empty() {
+            // A driver that died of its own last word must not spoil a run that is over.
+            let _ = server.reply(&frame, &[]);
+            return Ok(());
+        }
+        event = server.reply_receive(&frame, &[])?;
+    }
+}
+
+fn answer(server: &Server, call: Request, collector: &mut Collector) -> Frame {
+    let request = report::Request::decode(call.label, server.words(), call.handles);
+    let result = match request {
+        Ok(request) => collector.take(call.badge, request, |text| println!("{text}")),
+        Err(error) => {
+            collector.object(format!("badge {:#x} sent no report: {error:?}", call.badge));
+            Err(report::Error::Malformed)
+        }
+    };
+    match result {
+        Ok(()) => Nothing.frame(),
+        Err(error) => Frame::refusal(error),
+    }
+}

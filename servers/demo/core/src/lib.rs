@@ -3,6 +3,7 @@
 //! * [`account`], [`ledger`]: a driver's books, slot by slot: writes against packets
 //! * [`table`]: rows from all drivers, checked again and laid out for people
 //! * [`roster`]: which drivers are expected, and which have said that they are done
+//! * [`collector`]: takes the reports, prints the end
 //! * [`verdict`]: the last line, and whether the run was good
 #![no_std]
 #![forbid(unsafe_code)]
@@ -10,6 +11,7 @@
 extern crate alloc;
 
 pub mod account;
+pub mod collector;
 pub mod layout;
 pub mod ledger;
 pub mod roster;
@@ -17,6 +19,7 @@ pub mod table;
 pub mod verdict;
 
 pub use account::{Account, Counters, Fault};
+pub use collector::Collector;
 pub use ledger::{Ledger, Mismatch, Totals};
 pub use roster::Roster;
 pub use table::{Problem, Table};

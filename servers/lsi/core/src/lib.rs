@@ -9,6 +9,7 @@
 //! * [`instruction`]: the two instructions that we use, encoded and strictly decoded
 //! * [`slot`]: the 32 bytes of a slot and the code with which its script ends
 //! * [`registers`]: the registers that start a script and show how it ended
+//! * [`plan`]: keys of the slots, and the order in which they take turns
 //! * [`model`]: a processor that runs such scripts over plain memory, for tests
 #![no_std]
 #![forbid(unsafe_code)]
@@ -16,6 +17,7 @@
 pub mod address;
 pub mod instruction;
 pub mod model;
+pub mod plan;
 pub mod registers;
 pub mod slot;
 
