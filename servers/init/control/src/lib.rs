@@ -1,17 +1,19 @@
-//! The two requests that only `init` makes, beside the servers' public protocols.
+//! Requests among the system's own servers, beside the protocols that drivers see.
 //!
-//! `init` alone knows what the manifest says of a driver and when it dies, so it alone
-//! tells the interrupt server a client's quota, and the PCI server that a device is free
-//! again. The labels lie beyond those of `tocsin-proto`; who may use them is decided by
-//! the badge, like everything else.
+//! `init` alone knows what the manifest says of a driver and when it dies: it tells the
+//! interrupt server a client's quota, and the PCI server that a device is free again. The
+//! PCI server alone knows the bridges above a device: it tells the interrupt server which
+//! ids the device's messages arrive with. The labels lie beyond those of `tocsin-proto`;
+//! who may use them is decided by the badge, like everything else.
 #![no_std]
 #![forbid(unsafe_code)]
 
-/// Badge of `init`'s own handle to the interrupt server. No device has it: a device's
-/// badge has bit 32 set and bit 33 clear (`tocsin_proto::badge`).
-pub const INIT_BADGE: u64 = 1 << 33;
+/// Badge of the handles with which `init` and `pci` speak to the interrupt server
+/// themselves. No device has it: a device's badge has bit 32 set and bit 33 clear
+/// (`tocsin_proto::badge`).
+pub const SYSTEM_BADGE: u64 = 1 << 33;
 
-/// To the interrupt server, from [`INIT_BADGE`] only: how many messages the client with
+/// To the interrupt server, from [`SYSTEM_BADGE`] only: how many messages the client with
 /// this requester id may hold.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct SetQuota {
@@ -27,6 +29,59 @@ pub struct SetQuota {
 pub struct Release {
     /// The device.
     pub requester: u16,
+}
+
+/// To the interrupt server, from [`SYSTEM_BADGE`] only: which requester ids the messages
+/// of this client's device arrive with at the remapper, where they are not its own.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct SetSource {
+    /// The client's device.
+    pub requester: u16,
+    /// What arrives.
+    pub source: Source,
+}
+
+/// Ids that a bridge puts in place of a device's own.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Source {
+    /// Exactly this one.
+    Function(u16),
+    /// Any on these buses, both included.
+    Buses {
+        /// Lowest bus number.
+        first: u8,
+        /// Highest bus number.
+        last: u8,
+    },
+}
+
+impl SetSource {
+    /// Its label.
+    pub const LABEL: u32 = 0x103;
+
+    /// As IPC words.
+    #[must_use]
+    pub const fn words(self) -> [u64; 3] {
+        let (kind, value) = match self.source {
+            Source::Function(id) => (0, id as u64),
+            Source::Buses { first, last } => (1, first as u64 | (last as u64) << 8),
+        };
+        [self.requester as u64, kind, value]
+    }
+
+    /// From IPC words; `None` unless they are exactly such a request.
+    #[must_use]
+    pub fn decode(words: &[u64]) -> Option<Self> {
+        let [requester, kind, value] = *words else { return None };
+        let value: u16 = value.try_into().ok()?;
+        let [first, last] = value.to_le_bytes();
+        let source = match kind {
+            0 => Source::Function(value),
+            1 if first <= last => Source::Buses { first, last },
+            _ => return None,
+        };
+        Some(Self { requester: requester.try_into().ok()?, source })
+    }
 }
 
 impl SetQuota {
@@ -76,6 +131,14 @@ mod tests {
         assert_eq!(SetQuota::decode(&quota.words()), Some(quota));
         let release = Release { requester: 0xffff };
         assert_eq!(Release::decode(&release.words()), Some(release));
+        for source in [Source::Function(0x0100), Source::Buses { first: 1, last: 3 }] {
+            let set = SetSource { requester: 0x0108, source };
+            assert_eq!(SetSource::decode(&set.words()), Some(set));
+        }
+        for words in [&[1, 2, 0][..], &[1, 1, 0x0103], &[1, 0, 1 << 16], &[1 << 16, 0, 1], &[1, 0]]
+        {
+            assert_eq!(SetSource::decode(words), None, "{words:x?}");
+        }
         for words in [&[][..], &[1], &[1, 2, 3], &[0x1_0000, 1], &[1, 1 << 32]] {
             assert_eq!(SetQuota::decode(words), None, "{words:x?}");
         }

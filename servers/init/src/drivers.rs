@@ -1,0 +1,93 @@
+//! A driver for each device that the manifest names and the machine has.
+
+use alloc::format;
+
+use init_control::{Release, SYSTEM_BADGE, SetQuota};
+use libsys::ipc::{self, AskError};
+use libsys::object::{Capability, Endpoint};
+use libsys::{println, sys};
+use tocsin_abi::{Handle, Rights};
+use tocsin_manifest::Driver;
+use tocsin_proto::pci::{Claim, Error};
+
+use crate::fatal::{Context, Fatal};
+use crate::grants::{Claimed, Grants};
+
+/// The two servers that a driver's device is claimed from.
+pub struct Devices {
+    pci: Handle,
+    interrupt: Option<Endpoint>,
+}
+
+impl Devices {
+    /// Finds the servers. Without a PCI server there are no drivers.
+    pub fn new(grants: &Grants<'_>) -> Result<Self, Fatal> {
+        let pci = grants.endpoint("pci").ok_or_else(|| {
+            Fatal::new("the manifest has drivers, and no program that receives on `pci`")
+        })?;
+        let interrupt = match grants.endpoint("interrupt") {
+            Some(endpoint) => {
+                let made = sys::handle_duplicate(endpoint, Rights::CALL, SYSTEM_BADGE);
+                Some(Endpoint::own(made.context("endpoint `interrupt`")?.handle()))
+            }
+            None => None,
+        };
+        Ok(Self { pci, interrupt })
+    }
+
+    /// Claims the driver's device. `None`, and a line, when the machine has none.
+    pub fn claim(&self, driver: &Driver) -> Result<Option<Claimed>, Fatal> {
+        let wanted = driver.device;
+        let request = Claim {
+            vendor: wanted.vendor,
+            device: wanted.device,
+            nth: wanted.nth.into(),
+            dma_quota: u64::from(driver.dma_kib) * 1024,
+        };
+        let name = &driver.program.name;
+        let (reply, mut handles) = match ipc::ask_with(self.pci, &request, &[]) {
+            Ok(reply) => reply,
+            Err(AskError::Refused(Error::NoSuchDevice)) => {
+                println!(
+                    "init: no device {:04x}:{:04x} number {} in this machine, {name} not started",
+                    wanted.vendor, wanted.device, wanted.nth
+                );
+                return Ok(None);
+            }
+            Err(error) => return Err(Fatal(format!("{name}: claiming its device: {error}"))),
+        };
+        // In this order by the protocol; a claim without both does not decode.
+        let interrupt = handles.pop().map(Capability::leak);
+        let pci = handles.pop().map(Capability::leak);
+        let (Some(pci), Some(interrupt)) = (pci, interrupt) else {
+            return Err(Fatal(format!("{name}: claiming its device brought no endpoints")));
+        };
+        let claimed = Claimed {
+            requester: reply.requester,
+            pci: Endpoint::own(pci),
+            interrupt: Endpoint::own(interrupt),
+        };
+        self.set_quota(driver, &claimed)?;
+        Ok(Some(claimed))
+    }
+
+    fn set_quota(&self, driver: &Driver, claimed: &Claimed) -> Result<(), Fatal> {
+        let Some(interrupt) = &self.interrupt else { return Ok(()) };
+        let quota = SetQuota { requester: claimed.requester, messages: driver.quota };
+        let what = format!("{}: its message quota", driver.program.name);
+        let reply = ipc::call(interrupt.handle(), SetQuota::LABEL, &quota.words(), &[]);
+        match reply.context(&what)?.label {
+            0 => Ok(()),
+            code => Err(Fatal(format!("{what}: refused with {code}"))),
+        }
+    }
+
+    /// Tells the PCI server that the device's driver is gone.
+    pub fn release(&self, claimed: Claimed) {
+        let release = Release { requester: claimed.requester };
+        let reply = ipc::call(self.pci, Release::LABEL, &release.words(), &[]);
+        if !reply.is_ok_and(|reply| reply.label == 0) {
+            println!("init: device {:04x} could not be released", release.requester);
+        }
+    }
+}

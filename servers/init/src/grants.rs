@@ -1,0 +1,222 @@
+//! From a manifest's grants to capabilities in a new process. The only place where
+//! authority leaves init.
+
+use alloc::collections::BTreeMap;
+use alloc::format;
+use alloc::string::{String, ToString};
+
+use libsys::object::Endpoint;
+use libsys::spawn::Spawner;
+use tocsin_abi::{Handle, Rights};
+use tocsin_manifest::{Grant, Manifest, Program};
+use tocsin_proto::badge;
+
+use crate::authority::Authority;
+use crate::fatal::{Context, Fatal};
+use crate::hardware::{Device, Hardware};
+use crate::modules::Modules;
+
+/// What a driver's device gives it.
+pub struct Claimed {
+    /// Requester id.
+    pub requester: u16,
+    /// The PCI server, with the device's badge.
+    pub pci: Endpoint,
+    /// The interrupt server, with the device's badge.
+    pub interrupt: Endpoint,
+}
+
+/// Servers to which badge zero means something: authority over all devices at `pci`, no
+/// device at `interrupt`. To the others a caller's badge is the program's number, so that
+/// they can tell their callers apart.
+const BY_DEVICE: [&str; 2] = ["interrupt", "pci"];
+
+const CALL: Rights = Rights::CALL.union(Rights::DUPLICATE).union(Rights::TRANSFER);
+const HAND_ON: Rights = Rights::DUPLICATE.union(Rights::TRANSFER).union(Rights::REVOKE);
+const READ_WRITE: Rights = Rights::READ.union(Rights::WRITE);
+
+/// Everything that can be granted.
+pub struct Grants<'a> {
+    authority: &'a Authority,
+    hardware: &'a Hardware,
+    modules: &'a Modules,
+    manifest: &'a Manifest,
+    endpoints: BTreeMap<String, Endpoint>,
+}
+
+impl<'a> Grants<'a> {
+    /// Makes the endpoints that the manifest's `receive:` grants name.
+    pub fn new(
+        authority: &'a Authority,
+        hardware: &'a Hardware,
+        modules: &'a Modules,
+        manifest: &'a Manifest,
+    ) -> Result<Self, Fatal> {
+        let mut endpoints = BTreeMap::new();
+        for grant in manifest.programs().flat_map(|program| &program.grants) {
+            if let Grant::Receive(name) = grant {
+                let endpoint = Endpoint::new().context(name)?;
+                endpoints.insert(name.clone(), endpoint);
+            }
+        }
+        Ok(Self { authority, hardware, modules, manifest, endpoints })
+    }
+
+    /// The endpoint with this name, with all rights.
+    pub fn endpoint(&self, name: &str) -> Option<Handle> {
+        self.endpoints.get(name).map(Endpoint::handle)
+    }
+
+    /// Gives a new process all that the manifest grants its program, `number` in the
+    /// manifest's order.
+    pub fn give(
+        &self,
+        spawner: &mut Spawner,
+        program: &Program,
+        number: usize,
+        claimed: Option<&Claimed>,
+    ) -> Result<(), Fatal> {
+        let own = spawner.process();
+        let rights = Rights::READ | Rights::WRITE | Rights::CONTROL | Rights::BIND | HAND_ON;
+        spawner.grant("self", own, rights, 0).context("self")?;
+        let log = log_rights(program);
+        if !log.is_empty() {
+            spawner.grant("log", self.authority.log, log, 0).context("log")?;
+        }
+        for grant in &program.grants {
+            self.give_one(spawner, grant, number, claimed).context(&grant.to_string())?;
+        }
+        Ok(())
+    }
+
+    fn give_one(
+        &self,
+        spawner: &mut Spawner,
+        grant: &Grant,
+        number: usize,
+        claimed: Option<&Claimed>,
+    ) -> Result<(), Fatal> {
+        match grant {
+            Grant::IoPorts { first, last } => {
+                let slice = self.authority.ioports_slice(*first, *last).context("slice")?;
+                let values = ((*first).into(), u64::from(*last) - u64::from(*first) + 1);
+                spawner
+                    .grant_with("ioports", slice, READ_WRITE | HAND_ON, 0, values)
+                    .context("grant")?;
+            }
+            Grant::Firmware => {
+                // Where there are no tables there is nothing to give; the server says so.
+                if let Some(firmware) = &self.hardware.firmware {
+                    let values = (firmware.bytes.len() as u64, 0);
+                    spawner
+                        .grant_with("firmware", firmware.memory.handle(), Rights::READ, 0, values)
+                        .context("grant")?;
+                }
+            }
+            Grant::Vtd => self.give_units(spawner)?,
+            Grant::Ecam => devices(spawner, "ecam", &self.hardware.ecam)?,
+            Grant::PciWindow => devices(spawner, "pci-window", &self.hardware.windows)?,
+            Grant::MessageControl => {
+                let rights = Rights::CONTROL | Rights::READ | Rights::BIND;
+                let control = self.authority.message_control;
+                spawner.grant("message-control", control, rights, 0).context("grant")?;
+                self.give_policy(spawner)?;
+            }
+            // Collected into one entry by `give`.
+            Grant::DebugLog | Grant::DebugWrite | Grant::DebugStats => {}
+            Grant::Receive(name) => {
+                let name_there = format!("receive:{name}");
+                spawner
+                    .grant(&name_there, self.find(name)?, Rights::RECEIVE, 0)
+                    .context("grant")?;
+            }
+            Grant::Endpoint(name) => {
+                let by_device = BY_DEVICE.contains(&name.as_str());
+                let badge = if by_device { 0 } else { number as u64 + 1 };
+                spawner.grant(name, self.find(name)?, CALL, badge).context("grant")?;
+            }
+            Grant::Device(name) => {
+                let claimed = claimed.ok_or(Fatal::new("is for drivers only"))?;
+                // These two come from `pci`, so that a badge always names a claimed device.
+                let (endpoint, badge) = match name.as_str() {
+                    "pci" => (claimed.pci.handle(), 0),
+                    "interrupt" => (claimed.interrupt.handle(), 0),
+                    other => (self.find(other)?, badge::of_device(claimed.requester)),
+                };
+                spawner.grant(name, endpoint, CALL, badge).context("grant")?;
+            }
+            Grant::Mint(name) => {
+                let rights = CALL | Rights::MINT;
+                spawner.grant(name, self.find(name)?, rights, 0).context("grant")?;
+            }
+            Grant::Module(name) => {
+                let module = self.modules.open(name)?;
+                let values = (module.bytes.len() as u64, 0);
+                let name_there = format!("module:{name}");
+                spawner
+                    .grant_with(&name_there, module.handle, Rights::READ, 0, values)
+                    .context("grant")?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Registers, and the memory that the unit works in.
+    fn give_units(&self, spawner: &mut Spawner) -> Result<(), Fatal> {
+        for (index, unit) in self.hardware.units.iter().enumerate() {
+            device(spawner, &format!("vtd{index}"), &unit.registers)?;
+            let memory = &unit.memory;
+            let rights = READ_WRITE | Rights::ADDRESS;
+            for (what, memory, bytes) in [
+                ("table", &memory.table, memory.table_bytes),
+                ("queue", &memory.queue, 4096),
+                ("status", &memory.status, 4096),
+            ] {
+                let name = format!("vtd{index}-{what}");
+                spawner.grant_with(&name, memory.handle(), rights, 0, (bytes, 0)).context(&name)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What the manifest tells the interrupt server.
+    fn give_policy(&self, spawner: &mut Spawner) -> Result<(), Fatal> {
+        let policy = &self.manifest.interrupt;
+        let allow = policy.allow_unisolated.into();
+        let storm = (policy.storm_events.into(), policy.storm_window_ms.into());
+        spawner.value("quota", policy.quota.into(), 0).context("quota")?;
+        spawner.value("allow-unisolated", allow, 0).context("allow-unisolated")?;
+        spawner.value("storm", storm.0, storm.1).context("storm")
+    }
+
+    fn find(&self, name: &str) -> Result<Handle, Fatal> {
+        self.endpoint(name).ok_or_else(|| Fatal(format!("no program receives on `{name}`")))
+    }
+}
+
+/// The kernel has one log; a program's grants on it become the rights of one handle.
+fn log_rights(program: &Program) -> Rights {
+    program.grants.iter().fold(Rights::empty(), |rights, grant| {
+        rights
+            | match grant {
+                Grant::DebugLog => Rights::READ | Rights::WRITE | Rights::BIND,
+                Grant::DebugWrite => Rights::WRITE,
+                Grant::DebugStats => Rights::READ,
+                _ => Rights::empty(),
+            }
+    })
+}
+
+fn devices(spawner: &mut Spawner, name: &str, devices: &[Device]) -> Result<(), Fatal> {
+    for (index, each) in devices.iter().enumerate() {
+        device(spawner, &format!("{name}{index}"), each)?;
+    }
+    Ok(())
+}
+
+fn device(spawner: &mut Spawner, name: &str, device: &Device) -> Result<(), Fatal> {
+    let rights = READ_WRITE | Rights::ADDRESS | HAND_ON;
+    let values = (device.range.length(), device.range.start);
+    spawner.grant_with(name, device.handle, rights, 0, values).context(name)?;
+    Ok(())
+}

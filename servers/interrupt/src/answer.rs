@@ -1,0 +1,111 @@
+//! Between the protocol's words and the core's types.
+
+use interrupt_core::{
+    Contiguity, CpuSet, Domain, EntryIndex, Error, Kind, MessageInfo, MessageState, Target,
+};
+use tocsin_proto::StoreKind;
+use tocsin_proto::interrupt::{
+    self, Activated, DomainRow, Information, MessageId, MessageRow, RemapperKind, RowState,
+};
+
+/// The core's error as the protocol's.
+pub fn error(error: Error<tocsin_abi::Error>) -> interrupt::Error {
+    use tocsin_abi::Error as Kernel;
+    match error {
+        Error::NoVectors => interrupt::Error::NoVectors,
+        Error::NoEntries => interrupt::Error::NoEntries,
+        Error::NoContiguous => interrupt::Error::NoContiguous,
+        Error::QuotaExceeded => interrupt::Error::QuotaExceeded,
+        Error::NoMessages | Error::NoMemory => interrupt::Error::NoMemory,
+        Error::NotSupported => interrupt::Error::NotSupported,
+        Error::NotYours => interrupt::Error::NotYours,
+        Error::BadId => interrupt::Error::BadId,
+        Error::BadState => interrupt::Error::BadState,
+        Error::BadArgument => interrupt::Error::BadArgument,
+        Error::Kernel(Kernel::NoMemory | Kernel::NoHandles) => interrupt::Error::NoMemory,
+        // The kernel still drains a vector that the core believes to be free.
+        Error::Kernel(Kernel::VectorInUse) => interrupt::Error::NoVectors,
+        Error::Kernel(_) => interrupt::Error::BadState,
+        Error::Hardware(_) => interrupt::Error::Hardware,
+    }
+}
+
+/// Where the pairs will be kept.
+pub fn kind(kind: StoreKind) -> Kind {
+    match kind {
+        StoreKind::PciMsi => Kind::PciMsi,
+        StoreKind::MsiX => Kind::Msix,
+        StoreKind::DeviceArray => Kind::DeviceArray,
+        StoreKind::QueueMemory => Kind::QueueMemory,
+        StoreKind::Registers => Kind::Registers,
+    }
+}
+
+/// Whether the pairs must count up.
+pub fn contiguity(contiguity: interrupt::Contiguity) -> Contiguity {
+    match contiguity {
+        interrupt::Contiguity::Any => Contiguity::Single,
+        interrupt::Contiguity::Consecutive => Contiguity::Contiguous,
+    }
+}
+
+/// A mask of CPUs.
+pub fn cpus(mask: u64) -> CpuSet {
+    CpuSet::from_bits(mask)
+}
+
+/// Where a message's events go.
+pub fn activated(target: Target, entry: Option<EntryIndex>) -> Activated {
+    Activated {
+        vector: target.vector.number(),
+        // At most 8 CPUs.
+        cpu: target.cpu.index() as u8,
+        entry: entry.map(|entry| entry.bits().into()),
+    }
+}
+
+/// A message for the inspector; `next` leads to the one after it.
+pub fn row(info: &MessageInfo, next: u64) -> MessageRow {
+    let target = info.target.map(|target| activated(target, info.entry));
+    MessageRow {
+        next,
+        id: MessageId(info.id.bits()),
+        owner: info.client.bits(),
+        kind: match info.kind {
+            Kind::PciMsi => StoreKind::PciMsi,
+            Kind::Msix => StoreKind::MsiX,
+            Kind::DeviceArray => StoreKind::DeviceArray,
+            Kind::QueueMemory => StoreKind::QueueMemory,
+            Kind::Registers => StoreKind::Registers,
+        },
+        state: match info.state {
+            MessageState::Reserved => RowState::Reserved,
+            MessageState::Active => RowState::Active,
+            MessageState::Blocked => RowState::Blocked,
+        },
+        vector: target.map_or(0, |target| target.vector),
+        cpu: target.map_or(0, |target| target.cpu),
+        entry: info.entry.map(|entry| entry.bits().into()),
+    }
+}
+
+/// The sums of the domain tree.
+pub fn information(domains: impl Iterator<Item = Domain>, remapper: RemapperKind) -> Information {
+    let none = DomainRow { total: 0, free: 0 };
+    let mut all = Information { remapper, isolated: false, entries: none, vectors: none };
+    for domain in domains {
+        match domain {
+            Domain::Vectors { count, .. } => {
+                all.vectors.total += u32::from(count.total);
+                all.vectors.free += u32::from(count.free);
+            }
+            Domain::Remapper { isolated, entries, used, .. } => {
+                all.isolated = isolated;
+                all.entries = DomainRow { total: entries, free: entries.saturating_sub(used) };
+            }
+            // Clients and messages come after the sums.
+            Domain::Client { .. } | Domain::Message(_) => break,
+        }
+    }
+    all
+}

@@ -1,0 +1,135 @@
+//! The VT-d unit: found in the firmware's tables, mapped, switched on. Or why not.
+
+use alloc::format;
+use alloc::string::{String, ToString};
+use core::mem::ManuallyDrop;
+
+use interrupt_core::HardwareError;
+use interrupt_core::vtd::{ExtendedMode, VtdConfig, VtdInitError, VtdMemory, VtdUnit};
+use libsys::map::Mapping;
+use libsys::object::{Memory, Physical};
+use libsys::startup::Environment;
+use libsys::{println, startup};
+use tocsin_abi::startup::Startup;
+use tocsin_abi::{Error, Rights};
+use tocsin_firmware::dmar::Drhd;
+use tocsin_firmware::{Blob, Dmar, Signature};
+
+use crate::unit::{Region, Registers};
+
+/// Looks at a register or a status word before a wait is given up: far more than any unit
+/// needs, and about a second at worst.
+const WAIT_BUDGET: u32 = 1_000_000;
+
+/// Switches the unit on. `extended` is set where some CPU has an id that needs 32 bits.
+pub fn unit(env: &Startup, extended: ExtendedMode) -> Result<VtdUnit<Registers, Region>, String> {
+    let bytes = firmware(env).map_err(|error| error.to_string())?;
+    let bytes = bytes.ok_or("the machine has no firmware tables")?;
+    let blob = Blob::parse(&bytes).map_err(|error| error.to_string())?;
+    let table = blob
+        .find(Signature::DMAR, 0)
+        .map_err(|_| String::from("the firmware has no DMAR table"))?;
+    let table = Dmar::parse(table).map_err(|error| error.to_string())?;
+    if !table.interrupt_remapping() {
+        return Err("the DMAR table says that the platform can not remap interrupts".into());
+    }
+    let drhd = choose(&table).ok_or("the DMAR table names no remapping unit for segment 0")?;
+    let (registers, memory) = resources(env, &drhd)?;
+    let entries = memory.table.info().map_or(0, |(bytes, _)| bytes / 16);
+    let regions = VtdMemory {
+        table: region(&memory.table)?,
+        queue: region(&memory.queue)?,
+        status: region(&memory.status)?,
+    };
+    let config = VtdConfig { extended_mode: extended, wait_budget: WAIT_BUDGET };
+    let unit = VtdUnit::new(registers, regions, config).map_err(|error| why(&error))?;
+    let version = unit.initial().version;
+    let small = if entries < 65_536 { " (memory allows no more)" } else { "" };
+    println!(
+        "interrupt: VT-d {}.{} at {:#x}: {entries} entries{small}, source ids checked, compatibility format blocked{}",
+        version >> 4,
+        version & 0xf,
+        drhd.register_base,
+        if unit.extended_mode() { ", 32-bit APIC ids" } else { "" },
+    );
+    Ok(unit)
+}
+
+/// The unit that has all devices of segment 0, or else its first one.
+fn choose<'a>(table: &Dmar<'a>) -> Option<Drhd<'a>> {
+    let units = || table.drhds().filter(|drhd| drhd.segment == 0);
+    let chosen = units().find(|drhd| drhd.include_pci_all).or_else(|| units().next())?;
+    let others = table.drhds().count() - 1;
+    if others > 0 {
+        println!(
+            "interrupt: {others} more VT-d units are left as firmware left them: messages of devices behind them are not remapped"
+        );
+    }
+    Some(chosen)
+}
+
+/// What a unit works in, granted by init.
+struct UnitMemory {
+    table: ManuallyDrop<Memory>,
+    queue: ManuallyDrop<Memory>,
+    status: ManuallyDrop<Memory>,
+}
+
+/// The grants `vtd<n>`, `vtd<n>-table`, … whose registers are where the table says.
+fn resources(env: &Startup, drhd: &Drhd<'_>) -> Result<(Registers, UnitMemory), String> {
+    let entry = env
+        .entries()
+        .iter()
+        .find(|entry| is_unit(entry.name()) && entry.value2 == drhd.register_base)
+        .ok_or_else(|| format!("no grant for the VT-d unit at {:#x}", drhd.register_base))?;
+    // Lent from the startup page: not this function's to close.
+    let range = ManuallyDrop::new(Physical::own(entry.handle));
+    let mapped =
+        Mapping::of_physical(&range).map_err(|error| format!("VT-d registers: {error}"))?;
+    let memory = |what: &str| {
+        let name = format!("{}-{what}", entry.name());
+        startup::memory(env, &name).ok_or(format!("no grant `{name}`"))
+    };
+    let memory =
+        UnitMemory { table: memory("table")?, queue: memory("queue")?, status: memory("status")? };
+    Ok((Registers(mapped), memory))
+}
+
+fn is_unit(name: &str) -> bool {
+    name.strip_prefix("vtd").is_some_and(|number| number.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+fn region(memory: &Memory) -> Result<Region, String> {
+    Region::new(memory).map_err(|error| format!("memory of the VT-d unit: {error}"))
+}
+
+/// A copy of the firmware's tables, if init gave them.
+fn firmware(env: &Startup) -> Result<Option<alloc::vec::Vec<u8>>, Error> {
+    let Some(entry) = env.find("firmware") else { return Ok(None) };
+    let Some(handle) = env.handle("firmware") else { return Ok(None) };
+    let mapped = entry.value.next_multiple_of(4096);
+    let mapping = Mapping::new(handle, 0, mapped, Rights::READ)?;
+    Ok(Some(mapping.to_vec(0, entry.value)))
+}
+
+fn why(error: &VtdInitError) -> String {
+    match error {
+        VtdInitError::NoInterruptRemapping => {
+            "the VT-d unit can not remap interrupts (ECAP.IR is clear)".into()
+        }
+        VtdInitError::NoQueuedInvalidation => {
+            "the VT-d unit has no invalidation queue (ECAP.QI is clear)".into()
+        }
+        VtdInitError::NoExtendedMode => {
+            "a CPU's id needs 32 bits and the VT-d unit takes 8 (ECAP.EIM is clear)".into()
+        }
+        VtdInitError::BadTable | VtdInitError::BadQueue | VtdInitError::BadStatus => {
+            format!("memory for the VT-d unit does not fit: {error:?}")
+        }
+        VtdInitError::Hardware(error) => hardware(error),
+    }
+}
+
+fn hardware(error: &HardwareError) -> String {
+    format!("the VT-d unit failed: {error}")
+}

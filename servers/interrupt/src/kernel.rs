@@ -1,0 +1,82 @@
+//! The message-control system calls for `interrupt-core`.
+
+use interrupt_core::{CpuIndex, KernelMessages, Pair, Vector};
+use libsys::sys;
+use tocsin_abi::{Error, Handle};
+
+use crate::policy::Storm;
+
+/// Authority over the vector space.
+pub struct Kernel {
+    control: Handle,
+    storm: Option<Storm>,
+}
+
+impl Kernel {
+    /// With the rate budget that every message gets.
+    pub fn new(control: Handle, storm: Option<Storm>) -> Self {
+        Self { control, storm }
+    }
+
+    /// Starts a message's rate budget (again: a storm ends it).
+    fn set_rate(&self, message: Handle) -> Result<(), Error> {
+        if let Some(storm) = self.storm {
+            sys::message_rate(message, storm.events, storm.window_ns)?;
+        }
+        Ok(())
+    }
+}
+
+impl KernelMessages for Kernel {
+    type Handle = Handle;
+    type Error = Error;
+
+    fn create(&mut self, pair: Pair, cookie: u64) -> Result<Handle, Error> {
+        let made = sys::message_create(self.control, pair.address, pair.data.into(), cookie)?;
+        let message = made.handle();
+        if let Err(error) = self.set_rate(message) {
+            let _ = sys::handle_close(message);
+            return Err(error);
+        }
+        Ok(message)
+    }
+
+    fn activate(&mut self, message: Handle, cpu: CpuIndex, vector: Vector) -> Result<(), Error> {
+        sys::message_activate(message, cpu.index() as u64, vector.number().into()).map(drop)
+    }
+
+    fn move_to(&mut self, message: Handle, cpu: CpuIndex, vector: Vector) -> Result<(), Error> {
+        // An active message accepts its older vector too, until it is settled.
+        self.activate(message, cpu, vector)
+    }
+
+    fn settle(&mut self, message: Handle) -> Result<(), Error> {
+        sys::message_settle(message).map(drop)
+    }
+
+    fn deactivate(&mut self, message: Handle) -> Result<(), Error> {
+        sys::message_deactivate(message).map(drop)
+    }
+
+    fn block(&mut self, message: Handle) -> Result<(), Error> {
+        sys::message_block(message).map(drop)
+    }
+
+    fn unblock(&mut self, message: Handle) -> Result<(), Error> {
+        sys::message_unblock(message)?;
+        self.set_rate(message)
+    }
+
+    fn signal(&mut self, message: Handle) -> Result<(), Error> {
+        sys::message_signal(message).map(drop)
+    }
+
+    fn destroy(&mut self, message: Handle) -> Result<(), Error> {
+        sys::handle_revoke(message)?;
+        sys::handle_close(message).map(drop)
+    }
+
+    fn vector_drained(&mut self, cpu: CpuIndex, vector: Vector) -> bool {
+        sys::vector_drain(self.control, cpu.index() as u64, vector.number().into()).is_ok()
+    }
+}

@@ -1,0 +1,62 @@
+//! What the manifest says, from the startup page.
+
+use alloc::collections::BTreeMap;
+
+use init_control::{SetQuota, SetSource, Source as Arrives};
+use interrupt_core::{ClientPolicy, RequesterId, Source};
+use libsys::startup::Environment;
+use tocsin_abi::startup::Startup;
+
+/// A message's rate budget.
+#[derive(Clone, Copy, Debug)]
+pub struct Storm {
+    /// More events than this …
+    pub events: u64,
+    /// … in this time are a storm.
+    pub window_ns: u64,
+}
+
+/// Quotas, source checks and limits.
+pub struct Policy {
+    /// For clients that nobody has made known.
+    pub default: ClientPolicy,
+    /// IMS even where nobody checks the sender.
+    pub allow_unisolated: bool,
+    /// Rate budget, if there is one.
+    pub storm: Option<Storm>,
+    clients: BTreeMap<u16, ClientPolicy>,
+}
+
+impl Policy {
+    /// From the values that init put beside the message control.
+    pub fn new(env: &Startup) -> Self {
+        let quota = env.value("quota").unwrap_or(0);
+        let storm = env.find("storm").filter(|entry| entry.value > 0).map(|entry| Storm {
+            events: entry.value,
+            window_ns: entry.value2.saturating_mul(1_000_000),
+        });
+        Self {
+            default: ClientPolicy { quota: quota.try_into().unwrap_or(u32::MAX), source: None },
+            allow_unisolated: env.value("allow-unisolated") == Some(1),
+            storm,
+            clients: BTreeMap::new(),
+        }
+    }
+
+    /// A client's quota is known now.
+    pub fn set_quota(&mut self, set: SetQuota) -> (RequesterId, ClientPolicy) {
+        let policy = self.clients.entry(set.requester).or_insert(self.default);
+        policy.quota = set.messages;
+        (RequesterId::from_bits(set.requester), *policy)
+    }
+
+    /// The ids that a client's messages arrive with are known now.
+    pub fn set_source(&mut self, set: SetSource) -> (RequesterId, ClientPolicy) {
+        let policy = self.clients.entry(set.requester).or_insert(self.default);
+        policy.source = Some(match set.source {
+            Arrives::Function(id) => Source::Function(RequesterId::from_bits(id)),
+            Arrives::Buses { first, last } => Source::Buses { first, last },
+        });
+        (RequesterId::from_bits(set.requester), *policy)
+    }
+}

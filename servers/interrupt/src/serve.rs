@@ -1,0 +1,257 @@
+//! The protocol, answered by the core.
+
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+
+use init_control::{SYSTEM_BADGE, SetQuota, SetSource};
+use interrupt_core::{
+    AllocRequest, Core, Domain, FaultOwner, KernelMessages, MessageId, Remapper, RequesterId,
+};
+use libsys::ipc::{Answer, Handles, Request, Service};
+use libsys::object::now_ns;
+use libsys::println;
+use tocsin_abi::{Packet, PacketKind, Rights};
+use tocsin_proto::interrupt::{
+    ALLOC_MAX, Alloc, Allocated, Description, Error, FaultCount, MessageIds, RemapperKind,
+    Request as Asked,
+};
+use tocsin_proto::{Nothing, badge};
+
+use crate::answer;
+use crate::kernel::Kernel;
+use crate::policy::Policy;
+use crate::pulse::Pulse;
+
+/// What a client may do with a message. Not `CONTROL`: only this server moves or blocks.
+const CLIENT_RIGHTS: Rights = Rights::READ
+    .union(Rights::BIND)
+    .union(Rights::SIGNAL)
+    .union(Rights::DUPLICATE)
+    .union(Rights::TRANSFER)
+    .union(Rights::REVOKE);
+/// Numbers in quarantine that are looked at after a request, and when the timer fires.
+const ITEMS_PER_REQUEST: u32 = 2;
+const ITEMS_PER_PULSE: u32 = 256;
+/// Fault records read at once.
+const FAULTS: u32 = 16;
+/// Messages held back after a storm that are let through again by themselves.
+const STORMS: usize = 64;
+/// How long a storm's message is held back, unless its owner unblocks it earlier.
+const BACK_OFF_NS: u64 = 100_000_000;
+
+/// A message that was blocked because of its rate.
+struct Held {
+    id: MessageId,
+    owner: RequesterId,
+    until_ns: u64,
+}
+
+/// The service.
+pub struct Interrupts<R: Remapper> {
+    core: Core<R, Kernel>,
+    remapper: RemapperKind,
+    policy: Policy,
+    pulse: Pulse,
+    /// Writes that the remapper stopped and recorded, by who sent them.
+    faults: BTreeMap<u16, u64>,
+    held: Vec<Held>,
+}
+
+impl<R: Remapper> Interrupts<R> {
+    /// Over a core that has nothing yet.
+    pub fn new(
+        core: Core<R, Kernel>,
+        remapper: RemapperKind,
+        policy: Policy,
+        pulse: Pulse,
+    ) -> Self {
+        Self { core, remapper, policy, pulse, faults: BTreeMap::new(), held: Vec::new() }
+    }
+
+    #[inline]
+    fn answer(&mut self, client: RequesterId, asked: &Asked) -> Result<Answer, Error> {
+        let id = |id: tocsin_proto::interrupt::MessageId| MessageId::from_bits(id.0);
+        match asked {
+            Asked::Alloc(alloc) => return self.alloc(client, alloc),
+            Asked::Activate(ask) => {
+                let target = self.core.activate(client, id(ask.id)).map_err(answer::error)?;
+                let info = self.core.info(client, id(ask.id)).map_err(answer::error)?;
+                return Ok(Answer::ok(&answer::activated(target, info.entry)));
+            }
+            Asked::Deactivate(ask) => self.core.deactivate(client, id(ask.id)),
+            Asked::Free(ask) => self.core.free(client, id(ask.id)),
+            Asked::Block(ask) => self.core.block(client, id(ask.id)),
+            Asked::Unblock(ask) => self.core.unblock(client, id(ask.id)),
+            Asked::SetAffinity(ask) => {
+                let (id, cpus) = (id(ask.id), answer::cpus(ask.cpus));
+                self.core.set_affinity(client, id, cpus).map_err(answer::error)?;
+                let info = self.core.info(client, id).map_err(answer::error)?;
+                // A reserved message has wanted CPUs and no target yet.
+                let target = info.target.ok_or(Error::BadState)?;
+                return Ok(Answer::ok(&answer::activated(target, info.entry)));
+            }
+            Asked::Describe(ask) => return Ok(Answer::ok(&self.describe(ask.cursor))),
+            Asked::Info(_) => {
+                let information = answer::information(self.core.describe(), self.remapper);
+                return Ok(Answer::ok(&information));
+            }
+            Asked::Faults(_) => {
+                self.read_faults();
+                let faults = self.faults.get(&client.bits()).copied().unwrap_or(0);
+                return Ok(Answer::ok(&FaultCount { faults }));
+            }
+        }
+        .map(|()| Answer::ok(&Nothing))
+        .map_err(answer::error)
+    }
+
+    #[inline]
+    fn alloc(&mut self, client: RequesterId, alloc: &Alloc) -> Result<Answer, Error> {
+        let request = AllocRequest {
+            kind: answer::kind(alloc.kind),
+            contiguity: answer::contiguity(alloc.contiguity),
+            cpus: answer::cpus(alloc.cpus),
+        };
+        let mut made = [None; ALLOC_MAX as usize];
+        let count = usize::from(alloc.count).min(made.len());
+        self.core.alloc(client, &request, &mut made[..count]).map_err(answer::error)?;
+        let mut reply = Allocated::default();
+        for message in made[..count].iter().flatten() {
+            let ids = MessageIds {
+                id: tocsin_proto::interrupt::MessageId(message.id.bits()),
+                address: message.pair.address,
+                data: message.pair.data,
+            };
+            // As many as there is room for: `count` is within the capacity.
+            let _ = reply.messages.push(ids);
+        }
+        let mut answer = Answer::ok(&reply);
+        for message in made[..count].iter().flatten() {
+            answer = answer.lending(message.handle, CLIENT_RIGHTS);
+        }
+        Ok(answer)
+    }
+
+    /// The message number `cursor` in the order of the domain tree.
+    fn describe(&self, cursor: u64) -> Description {
+        let messages = self.core.describe().filter_map(|domain| match domain {
+            Domain::Message(info) => Some(info),
+            _ => None,
+        });
+        let place = usize::try_from(cursor).unwrap_or(usize::MAX);
+        Description(messages.skip(place).next().map(|info| answer::row(&info, cursor + 1)))
+    }
+
+    /// What init and pci say of a client.
+    fn system(&mut self, label: u32, words: &[u64]) -> Result<Answer, Error> {
+        let (client, policy) = match label {
+            SetQuota::LABEL => {
+                self.policy.set_quota(SetQuota::decode(words).ok_or(Error::Malformed)?)
+            }
+            SetSource::LABEL => {
+                self.policy.set_source(SetSource::decode(words).ok_or(Error::Malformed)?)
+            }
+            _ => return Err(Error::Malformed),
+        };
+        self.core.register(client, policy).map_err(answer::error)?;
+        Ok(Answer::ok(&Nothing))
+    }
+
+    /// Reads what the unit recorded. The first fault of each sender is a line, the others
+    /// are counted.
+    fn read_faults(&mut self) {
+        let Self { core, faults, .. } = self;
+        core.poll_faults(FAULTS, |fault, owner| {
+            let count = faults.entry(fault.source.bits()).or_insert(0);
+            *count += 1;
+            if *count == 1 {
+                let whose = match owner {
+                    FaultOwner::Message(_) => "its own message, not active",
+                    FaultOwner::Client(_) => "not its message",
+                    FaultOwner::Unknown(_) => "no driver has this device",
+                };
+                println!(
+                    "interrupt: a write of {} was blocked: {:?}, {whose}; later ones are counted",
+                    fault.source, fault.reason
+                );
+            }
+        });
+    }
+
+    /// A message's rate is past its budget: it is off until its owner or time unblocks it.
+    fn storm(&mut self, id: MessageId) {
+        // Late packets about messages that are gone or stopped mean nothing any more.
+        let Ok(owner) = self.core.storm(id) else { return };
+        println!("interrupt: a message of {owner} is past its rate budget and held back");
+        if self.held.len() < STORMS {
+            let until_ns = now_ns().saturating_add(BACK_OFF_NS);
+            self.held.push(Held { id, owner, until_ns });
+        }
+    }
+
+    fn let_go(&mut self) {
+        if self.held.is_empty() {
+            return;
+        }
+        let now = now_ns();
+        let Self { core, held, .. } = self;
+        held.retain(|each| {
+            let waits = each.until_ns > now;
+            if !waits {
+                // Its owner may have unblocked or freed it meanwhile.
+                let _ = core.unblock(each.owner, each.id);
+            }
+            waits
+        });
+    }
+
+    /// Moves the quarantine on, and sees to it that somebody will again.
+    #[inline]
+    fn tidy(&mut self) {
+        if self.core.quarantined() > 0 && self.core.tick(ITEMS_PER_REQUEST) > 0
+            || !self.held.is_empty()
+        {
+            self.pulse.start();
+        }
+    }
+}
+
+impl<R: Remapper> Service for Interrupts<R>
+where
+    Kernel: KernelMessages<Error = tocsin_abi::Error>,
+{
+    #[inline]
+    fn call(&mut self, request: Request, words: &[u64], handles: &mut Handles) -> Answer {
+        let result = if let Some(device) = badge::device_of(request.badge) {
+            Asked::decode(request.label, words, handles.len())
+                .map_err(Error::from)
+                .and_then(|asked| self.answer(RequesterId::from_bits(device), &asked))
+        } else if request.badge == SYSTEM_BADGE {
+            self.system(request.label, words)
+        } else {
+            Err(Error::NotAClient)
+        };
+        self.tidy();
+        result.unwrap_or_else(Answer::refused)
+    }
+
+    fn packet(&mut self, packet: Packet) {
+        match PacketKind::from_code(packet.kind) {
+            Some(PacketKind::Orphaned) => {
+                // Its driver died, or gave the handle back without a `free`.
+                let _ = self.core.orphaned(MessageId::from_bits(packet.key));
+            }
+            Some(PacketKind::Storm) => self.storm(MessageId::from_bits(packet.key)),
+            Some(PacketKind::Timer) => {
+                let before = self.core.quarantined();
+                let after = self.core.tick(ITEMS_PER_PULSE);
+                self.let_go();
+                self.read_faults();
+                self.pulse.fired(after > 0 || !self.held.is_empty(), after < before);
+                return;
+            }
+            _ => return,
+        }
+        self.tidy();
+    }
+}
