@@ -26,8 +26,8 @@ pub trait KernelMessages {
         vector: Vector,
     ) -> Result<(), Self::Error>;
 
-    /// The message's events come by (cpu, vector) too, from now on. By its former vector
-    /// they are accepted until `vector_drained` has said yes for that one.
+    /// The message's events come by (cpu, vector) from now on, and by its former vector too,
+    /// until `settle`. There is at most one former vector at a time.
     fn move_to(
         &mut self,
         handle: Self::Handle,
@@ -35,21 +35,29 @@ pub trait KernelMessages {
         vector: Vector,
     ) -> Result<(), Self::Error>;
 
+    /// Ends a move: the remapper names the former vector no more. What is still in flight
+    /// on it is delivered; the vector drains.
+    fn settle(&mut self, handle: Self::Handle) -> Result<(), Self::Error>;
+
     /// *active* or *blocked* → *reserved*: no packet any more, also for events in flight.
+    /// All its vectors drain.
     fn deactivate(&mut self, handle: Self::Handle) -> Result<(), Self::Error>;
 
     /// *active* → *blocked*: events are counted and make no packet.
     fn block(&mut self, handle: Self::Handle) -> Result<(), Self::Error>;
 
-    /// *blocked* → *active*. Raises the message once, because writes that the remapper
-    /// dropped meanwhile left no trace: its owner looks at the device again (invariant 2).
+    /// *blocked* → *active*.
     fn unblock(&mut self, handle: Self::Handle) -> Result<(), Self::Error>;
 
-    /// → *dead*: revokes every handle derived from this one and closes it.
+    /// Raises the message by software, as if its event had come.
+    fn signal(&mut self, handle: Self::Handle) -> Result<(), Self::Error>;
+
+    /// → *dead*: revokes every handle derived from this one and closes it. All its vectors
+    /// drain.
     fn destroy(&mut self, handle: Self::Handle) -> Result<(), Self::Error>;
 
-    /// Whether no event of (cpu, vector) is pending or in service on that CPU. Asked only
-    /// after the remapper was flushed, about a vector that no message is active on. Once it
-    /// has said yes, the kernel attributes that vector to nobody.
+    /// Whether a draining vector has drained: no event of its old message is pending or in
+    /// service on that CPU, and the vector can be activated again. `false` as well for a
+    /// vector that some message still holds: asking too early is harmless.
     fn vector_drained(&mut self, cpu: CpuIndex, vector: Vector) -> bool;
 }

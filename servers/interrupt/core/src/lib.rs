@@ -47,5 +47,6 @@ pub use remapper::{
 };
 pub use server::{
     AllocRequest, Allocated, ClientPolicy, Config, ConfigError, Contiguity, Core, Cpu, Describe,
-    Domain, Error, FaultOwner, Kind, MessageId, MessageInfo, MessageState, Statistics,
+    DirectMessage, Domain, Error, FaultOwner, Kind, MessageId, MessageInfo, MessageState,
+    Statistics,
 };

@@ -1,1 +1,22 @@
-//! Models.
+//! Models of the machine, for this crate's tests and for its users' tests.
+//!
+//! [`VtdModel`] is a VT-d unit at register level: it caches entries as long as it may,
+//! checks the source of every message, and notes each step of its driver that the
+//! specification does not allow. [`FakeKernel`] is the kernel's side: a vector table, events
+//! that stay pending in a CPU until they are taken, and failures on demand. [`FakeMachine`]
+//! joins the two: a device writes a pair, and packets come out, or not.
+//!
+//! Written from the specification, not from the driver: formats are decoded with this
+//! crate's own strict decoders, whose constants are checked by hand elsewhere.
+
+mod kernel;
+mod machine;
+mod memory;
+mod vtd;
+mod vtd_registers;
+
+pub use kernel::{FakeError, FakeHandle, FakeKernel, FakeState, KernelCall};
+pub use machine::{FakeMachine, FakeUnit, fake_config};
+pub use memory::ModelRegion;
+pub use vtd::{MessageOutcome, VtdModel, VtdOptions};
+pub use vtd_registers::ModelRegisters;

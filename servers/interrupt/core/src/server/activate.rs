@@ -9,7 +9,8 @@ use crate::{
 impl<R: Remapper, K: KernelMessages> Core<R, K> {
     /// *reserved* → *active*: takes a vector on the least loaded CPU of the message's set,
     /// has the kernel accept it, then points the entry at it. With `NoVectors`, and with any
-    /// other error, the message stays reserved.
+    /// other error, the message stays reserved. Where the pair names the vector, `NoVectors`
+    /// means that events of before the last `deactivate` are still on their way.
     pub fn activate(&mut self, client: RequesterId, id: MessageId) -> Outcome<Target, K> {
         let slot = self.own(client, id)?;
         let record = self.table.get(slot);
@@ -19,8 +20,16 @@ impl<R: Remapper, K: KernelMessages> Core<R, K> {
         if let Some(lease) = &record.vector {
             // The pair names this vector: taken at allocation, kept until the end.
             let aim = target(&self.apics, lease);
+            if record.armed {
+                if !self.kernel.vector_drained(aim.cpu, aim.vector) {
+                    return Err(Error::NoVectors);
+                }
+                self.table.get_mut(slot).armed = false;
+            }
             self.kernel.activate(handle, aim.cpu, aim.vector).map_err(Error::Kernel)?;
-            self.table.get_mut(slot).state = State::Active;
+            let record = self.table.get_mut(slot);
+            record.armed = true;
+            record.state = State::Active;
             return Ok(aim);
         }
         let lease = self.take_vector(record.cpus)?;
@@ -37,6 +46,7 @@ impl<R: Remapper, K: KernelMessages> Core<R, K> {
         }
         let record = self.table.get_mut(slot);
         record.vector = Some(lease);
+        record.armed = true;
         record.state = State::Active;
         Ok(aim)
     }
@@ -53,11 +63,13 @@ impl<R: Remapper, K: KernelMessages> Core<R, K> {
         let record = self.table.get_mut(slot);
         record.state = State::Reserved;
         record.storm = false;
+        record.moving = false;
         if self.pair == PairKind::Direct {
             // The vector belongs to the pair.
             return Ok(());
         }
         if let Some(entry) = &record.entry {
+            record.armed = false;
             let vector = record.vector.take();
             let unrouted = self.remapper.unroute(entry);
             self.set_aside(slot, unrouted, vector);
@@ -77,7 +89,10 @@ impl<R: Remapper, K: KernelMessages> Core<R, K> {
             Written::Visible => return Ok(()),
         };
         match self.remapper.flush(pending) {
-            Ok(_) => Ok(()),
+            Ok(_) => {
+                self.settle(slot);
+                Ok(())
+            }
             Err((_, error)) => Err((self.remapper.unroute(entry), error)),
         }
     }

@@ -37,6 +37,9 @@ impl<R: Remapper, K: KernelMessages> Core<R, K> {
 
     fn relocate(&mut self, slot: u32, cpus: CpuSet) -> Outcome<(), K> {
         let Some(handle) = self.table.get(slot).handle else { return Err(Error::BadState) };
+        if self.table.get(slot).moving {
+            self.finish_move(slot)?;
+        }
         let lease = self.take_vector(cpus)?;
         let aim = target(&self.apics, &lease);
         if let Err(error) = self.kernel.move_to(handle, aim.cpu, aim.vector) {
@@ -44,6 +47,7 @@ impl<R: Remapper, K: KernelMessages> Core<R, K> {
             return Err(Error::Kernel(error));
         }
         let record = self.table.get_mut(slot);
+        record.moving = true;
         let old = record.vector.replace(lease);
         let Some(entry) = &record.entry else { return Ok(()) };
         let unrouted = if record.state == State::Active {
@@ -57,5 +61,18 @@ impl<R: Remapper, K: KernelMessages> Core<R, K> {
         };
         self.set_aside(slot, unrouted, old);
         Ok(())
+    }
+
+    /// A kernel accepts one former vector at a time: hardware has to forget the last one
+    /// before the next move.
+    fn finish_move(&mut self, slot: u32) -> Outcome<(), K> {
+        if let Some(entry) = &self.table.get(slot).entry {
+            let again = Unrouted::new(entry.index());
+            if let Err((_, error)) = self.remapper.flush(again) {
+                return Err(Error::Hardware(error));
+            }
+        }
+        self.settle(slot);
+        if self.table.get(slot).moving { Err(Error::BadState) } else { Ok(()) }
     }
 }

@@ -4,7 +4,8 @@ use super::table::{NONE, Record, State};
 use super::{AllocRequest, Allocated, Contiguity, Core, Error, Outcome, target};
 use crate::numbers::VectorLease;
 use crate::{
-    CpuSet, Drained, Entry, KernelMessages, PairKind, Remapper, RequesterId, ReserveError,
+    CpuSet, Drained, Entry, EntryBlock, KernelMessages, PairKind, Remapper, RequesterId,
+    ReserveError, Source,
 };
 
 impl<R: Remapper, K: KernelMessages> Core<R, K> {
@@ -73,6 +74,18 @@ impl<R: Remapper, K: KernelMessages> Core<R, K> {
         short(self).map_or(Ok(()), Err)
     }
 
+    /// Looks into the quarantine before it says no.
+    fn reserve(&mut self, source: Source, order: u8) -> Outcome<EntryBlock, K> {
+        if let Ok(block) = self.remapper.reserve(source, order) {
+            return Ok(block);
+        }
+        self.make_room();
+        self.remapper.reserve(source, order).map_err(|error| match error {
+            ReserveError::NoEntries => Error::NoEntries,
+            ReserveError::NoContiguous => Error::NoContiguous,
+        })
+    }
+
     fn alloc_singles(
         &mut self,
         client: u16,
@@ -82,14 +95,7 @@ impl<R: Remapper, K: KernelMessages> Core<R, K> {
     ) -> Outcome<(), K> {
         let source = self.clients.get(client).source();
         for place in out {
-            let mut block = match self.remapper.reserve(source, 0) {
-                Err(_) => {
-                    self.make_room();
-                    self.remapper.reserve(source, 0)
-                }
-                block => block,
-            }
-            .map_err(reserve_error)?;
+            let mut block = self.reserve(source, 0)?;
             let entry = block.take().ok_or(Error::NoEntries)?;
             *place = Some(self.make(client, request, cpus, entry)?);
         }
@@ -105,7 +111,7 @@ impl<R: Remapper, K: KernelMessages> Core<R, K> {
         out: &mut [Option<Allocated<K::Handle>>],
     ) -> Outcome<(), K> {
         let source = self.clients.get(client).source();
-        let mut block = self.remapper.reserve(source, order).map_err(reserve_error)?;
+        let mut block = self.reserve(source, order)?;
         let mut made = Ok(());
         let mut places = out.iter_mut();
         // After a failure the rest of the block still has to go back.
@@ -204,12 +210,5 @@ impl<R: Remapper, K: KernelMessages> Core<R, K> {
         );
         let proof = Drained::idle(&entry);
         self.remapper.release(entry, proof);
-    }
-}
-
-fn reserve_error<E>(error: ReserveError) -> Error<E> {
-    match error {
-        ReserveError::NoEntries => Error::NoEntries,
-        ReserveError::NoContiguous => Error::NoContiguous,
     }
 }

@@ -1,7 +1,7 @@
 //! Blocking and unblocking: by the owner, or as the emergency stop for a storm.
 //!
 //! The remapper drops what a blocked device writes, and leaves no trace of it but a fault
-//! record at best. So the kernel raises the message once when it is unblocked, after the
+//! record at best. So the message is raised once by software when it is unblocked, after the
 //! entry is present again: whatever was dropped, its owner looks at the device afterwards.
 
 use super::table::State;
@@ -46,6 +46,9 @@ impl<R: Remapper, K: KernelMessages> Core<R, K> {
         if let Err(error) = self.kernel.unblock(handle) {
             self.shut(slot);
             return Err(Error::Kernel(error));
+        }
+        if self.kernel.signal(handle).is_err() {
+            self.statistics.undo_failures += 1;
         }
         let record = self.table.get_mut(slot);
         record.state = State::Active;

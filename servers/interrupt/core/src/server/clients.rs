@@ -64,7 +64,7 @@ impl Clients {
             return Some(index);
         }
         let index = self.records.len() as u16;
-        if index >= self.limit.min(NOBODY) {
+        if index >= self.limit {
             return None;
         }
         let bus = requester.bus() as usize;

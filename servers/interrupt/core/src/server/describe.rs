@@ -12,7 +12,7 @@ pub struct Statistics {
     pub faults: u64,
     /// Flushes that hardware did not finish in time and that were put off.
     pub flushes_late: u64,
-    /// Kernel calls that failed although they undo what had just succeeded.
+    /// Kernel calls that failed although they undo or complete what had just succeeded.
     pub undo_failures: u64,
 }
 

@@ -12,6 +12,7 @@
 //! | `affinity` | moving to another CPU |
 //! | `block` | blocking, storms, unblocking |
 //! | `release` | freeing, orphans, clients that are gone |
+//! | `direct` | messages of the server's own, past the remapper |
 //! | `faults` | whose fault a blocked message is |
 //! | `describe` | the domain tree for the inspector |
 //!
@@ -27,6 +28,7 @@ mod block;
 mod clients;
 mod config;
 mod describe;
+mod direct;
 mod faults;
 mod quarantine;
 mod release;
@@ -36,6 +38,7 @@ mod types;
 pub use clients::ClientPolicy;
 pub use config::{Config, ConfigError, Cpu};
 pub use describe::{Describe, Domain, MessageInfo, Statistics};
+pub use direct::DirectMessage;
 pub use faults::FaultOwner;
 pub use types::{AllocRequest, Allocated, Contiguity, Error, Kind, MessageId, MessageState};
 

@@ -61,6 +61,9 @@ impl<R: Remapper, K: KernelMessages> Core<R, K> {
     /// follow, the flush is the first thing that the item waits for.
     pub(super) fn set_aside(&mut self, slot: u32, unrouted: Unrouted, vector: Option<VectorLease>) {
         let proof = self.try_flush(unrouted);
+        if let Proof::Flushed(_) = proof {
+            self.settle(slot);
+        }
         if vector.is_none() {
             let covered = match proof {
                 // Nothing to wait for: no event can be pending without a vector.
@@ -80,10 +83,17 @@ impl<R: Remapper, K: KernelMessages> Core<R, K> {
         let record = self.table.get_mut(slot);
         debug_assert_eq!(record.state, State::Dying);
         let Some(entry) = &record.entry else { return };
-        if let Some(vector) = record.vector.take() {
-            let unrouted = self.remapper.unroute(entry);
-            self.set_aside(slot, unrouted, Some(vector));
-        } else if record.waiting == 0 {
+        if let Some(lease) = record.vector.take() {
+            if record.armed {
+                let unrouted = self.remapper.unroute(entry);
+                return self.set_aside(slot, unrouted, Some(lease));
+            }
+            // Only reserved by a pair that names it; no event of it was ever accepted.
+            self.vectors.cancel(lease);
+        }
+        let record = self.table.get_mut(slot);
+        let Some(entry) = &record.entry else { return };
+        if record.waiting == 0 {
             if record.handle.is_some() {
                 let unrouted = self.remapper.unroute(entry);
                 let proof = self.try_flush(unrouted);
@@ -145,6 +155,7 @@ impl<R: Remapper, K: KernelMessages> Core<R, K> {
                 late => return Some(Item { slot, vector, proof: late }),
             },
         };
+        self.settle(slot);
         if !self.destroy_if_dying(slot) {
             return Some(Item { slot, vector, proof: Proof::Flushed(flushed) });
         }
@@ -177,6 +188,16 @@ impl<R: Remapper, K: KernelMessages> Core<R, K> {
                 gone
             }
             _ => true,
+        }
+    }
+
+    /// After any flush of a record's entry: a move is complete in hardware.
+    pub(super) fn settle(&mut self, slot: u32) {
+        let record = self.table.get_mut(slot);
+        if let (true, Some(handle)) = (record.moving, record.handle)
+            && self.kernel.settle(handle).is_ok()
+        {
+            record.moving = false;
         }
     }
 

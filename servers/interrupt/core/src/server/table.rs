@@ -29,6 +29,10 @@ pub(super) struct Record<H> {
     /// Blocked because of its rate.
     pub(super) storm: bool,
     pub(super) client: u16,
+    /// The kernel knows its vector: as its own, or as one that drains.
+    pub(super) armed: bool,
+    /// It moved, and the kernel still accepts its former vector.
+    pub(super) moving: bool,
     /// Quarantine items about it.
     pub(super) waiting: u16,
     /// Those of them that still need a flush of its entry.
@@ -63,6 +67,8 @@ impl<H> Table<H> {
                 kind: Kind::PciMsi,
                 storm: false,
                 client: 0,
+                armed: false,
+                moving: false,
                 waiting: 0,
                 stale: 0,
                 entry: None,
@@ -139,6 +145,8 @@ impl<H> Table<H> {
         let (previous, next) = (record.previous, record.next);
         record.state = State::Free;
         record.storm = false;
+        record.armed = false;
+        record.moving = false;
         record.faults = 0;
         record.previous = NONE;
         record.next = free;
