@@ -1,2 +1,43 @@
-//! The pci server.
-fn main() {}
+//! The PCI server: finds all functions, and gives each driver what it may have of its own.
+#![no_std]
+#![no_main]
+
+extern crate alloc;
+
+mod claim;
+mod ecam;
+mod machine;
+mod serve;
+mod windows;
+
+use ecam::Ecam;
+use libsys::ipc::serve as serve_endpoint;
+use libsys::println;
+use libsys::startup::Environment;
+use machine::Machine;
+use serve::Pci;
+use tocsin_abi::startup::Startup;
+use windows::Windows;
+
+libsys::entry!(main);
+
+const EXIT_NOT_GIVEN: u64 = 2;
+
+fn main(env: &'static Startup) -> u64 {
+    let granted = (env.handle("receive:pci"), env.handle("interrupt"));
+    let (Some(own), Some(interrupt)) = granted else {
+        println!("pci: needs the grants `receive:pci` and `mint:interrupt`");
+        return EXIT_NOT_GIVEN;
+    };
+    // Without configuration space there are no devices, which is an answer, not a failure:
+    // whoever asks for one hears `NoSuchDevice`.
+    let config = Ecam::new(env).unwrap_or_else(|why| {
+        println!("pci: no configuration space: {why}");
+        Ecam::none()
+    });
+    let machine = Machine::enumerate(config);
+    machine.print();
+    let error = serve_endpoint(own, &mut Pci::new(machine, Windows::new(env), own, interrupt));
+    println!("pci: can not serve: {error}");
+    1
+}

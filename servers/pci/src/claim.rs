@@ -1,0 +1,127 @@
+//! A claimed device: all that its driver was given, so that it can be taken back.
+
+use alloc::vec::Vec;
+
+use libsys::object::{Capability, Endpoint, Memory};
+use libsys::println;
+use pci_core::msi::Msi;
+use pci_core::{Command, ConfigExt, Function, policy};
+use tocsin_abi::Rights;
+
+use crate::ecam::Ecam;
+
+/// Rights that a driver gets on DMA memory.
+pub const DMA_RIGHTS: Rights = Rights::READ
+    .union(Rights::WRITE)
+    .union(Rights::DUPLICATE)
+    .union(Rights::TRANSFER)
+    .union(Rights::REVOKE);
+
+/// Command register bits that a device without a driver must not have.
+const ACTIVE: Command = Command::IO.union(Command::MEMORY).union(Command::BUS_MASTER);
+/// MSI-X message control, from the capability's beginning, and its enable bit
+/// (PCIe §7.7.2.2).
+const MSIX_CONTROL: u16 = 2;
+const MSIX_ENABLE: u16 = 1 << 15;
+
+/// A device and what its driver has of it. The handles here are the parents of the
+/// driver's: revoking them takes the driver's away.
+pub struct Claim {
+    /// The device.
+    pub function: Function,
+    /// Its MSI capability, if it has one that can be used.
+    pub msi: Option<Msi>,
+    /// A message's pair is in the capability, put there by this driver.
+    pub msi_written: bool,
+    /// DMA memory that may still be asked for, in bytes.
+    pub dma_left: u64,
+    /// This server and the interrupt server, with the device's badge.
+    pub endpoints: [Endpoint; 2],
+    bars: Vec<(u8, Capability)>,
+    dma: Vec<Memory>,
+}
+
+impl Claim {
+    /// Takes a device into service: quiet, whatever firmware left.
+    pub fn new(
+        config: &mut Ecam,
+        function: Function,
+        dma_quota: u64,
+        endpoints: [Endpoint; 2],
+    ) -> Self {
+        silence(config, &function);
+        let msi = function.msi.and_then(|offset| Msi::read(config, function.address, offset).ok());
+        Self {
+            function,
+            msi,
+            msi_written: false,
+            dma_left: dma_quota,
+            endpoints,
+            bars: Vec::new(),
+            dma: Vec::new(),
+        }
+    }
+
+    /// The capability for a BAR, if the driver has asked for it before.
+    pub fn bar(&self, index: u8) -> Option<&Capability> {
+        self.bars.iter().find(|(known, _)| *known == index).map(|(_, capability)| capability)
+    }
+
+    /// Remembers the capability for a BAR and lends it.
+    pub fn keep_bar(&mut self, index: u8, capability: Capability) -> &Capability {
+        self.bars.push((index, capability));
+        let last = self.bars.len() - 1;
+        &self.bars[last].1
+    }
+
+    /// Remembers DMA memory and lends it.
+    pub fn keep_dma(&mut self, memory: Memory) -> &Memory {
+        self.dma.push(memory);
+        let last = self.dma.len() - 1;
+        &self.dma[last]
+    }
+
+    /// Takes everything back. The order matters: the device can no longer write to memory
+    /// before the memory becomes somebody else's.
+    pub fn end(self, config: &mut Ecam) {
+        silence(config, &self.function);
+        for endpoint in &self.endpoints {
+            report(endpoint.revoke());
+        }
+        for (_, bar) in &self.bars {
+            report(bar.revoke());
+        }
+        for memory in &self.dma {
+            report(memory.revoke());
+        }
+        // Dropping closes the last handles, and with them the memory goes.
+    }
+}
+
+fn report(revoked: Result<(), tocsin_abi::Error>) {
+    if let Err(error) = revoked {
+        println!("pci: taking a capability back: {error}");
+    }
+}
+
+/// Ends messages, DMA and decoding, and waits until the device has taken note.
+fn silence(config: &mut Ecam, function: &Function) {
+    if let Some(offset) = function.msi
+        && let Ok(msi) = Msi::read(config, function.address, offset)
+    {
+        // A control register with reserved values was refused by `read` already.
+        let _ = msi.set_enabled(config, false);
+    }
+    if let Some(offset) = function.msix {
+        let control = config.read16(function.address, offset + MSIX_CONTROL);
+        config.write16(function.address, offset + MSIX_CONTROL, control & !MSIX_ENABLE);
+    }
+    // INTx stays off for good: nobody here serves it.
+    let command = policy::change_command(config, function, Command::INTX_DISABLE, ACTIVE);
+    // A configuration read returns after the device's earlier writes have arrived (PCIe
+    // §2.4.1: completions push posted requests).
+    let now = config.read16(function.address, 0x04);
+    if command.is_err() || now & Command::BUS_MASTER.bits() != 0 {
+        println!("pci: {} does not stop (command {now:#06x})", function.address);
+    }
+}

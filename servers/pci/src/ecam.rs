@@ -1,0 +1,138 @@
+//! Configuration space as memory.
+
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use core::cell::RefCell;
+
+use libsys::map::Mapping;
+use libsys::println;
+use pci_core::{BusRange, ConfigSpace, FunctionAddress, Register, Width, ecam_offset};
+use tocsin_abi::startup::Startup;
+use tocsin_abi::{Error, Handle, Rights};
+use tocsin_firmware::mcfg::Segment;
+use tocsin_firmware::{Blob, Mcfg, Signature};
+
+/// Buses that stay mapped. Drivers' devices lie on few; enumeration goes bus by bus.
+const MAPPED_BUSES: usize = 8;
+
+/// A part of configuration space, and the authority over it.
+struct Part {
+    segment: Segment,
+    physical: Handle,
+}
+
+/// One bus, mapped.
+struct Window {
+    part: usize,
+    offset: u64,
+    mapping: Mapping,
+}
+
+/// All of it.
+pub struct Ecam {
+    parts: Vec<Part>,
+    /// The one that was used last is at the back.
+    windows: RefCell<Vec<Window>>,
+}
+
+impl Ecam {
+    /// Joins the grants `ecam<n>` with what the MCFG says about them. Requester ids have no
+    /// segment, so only segment 0 is taken.
+    pub fn new(env: &Startup) -> Result<Self, String> {
+        let tables = firmware(env).map_err(|error| error.to_string())?;
+        let tables = tables.ok_or("the machine has no firmware tables")?;
+        let blob = Blob::parse(&tables).map_err(|error| error.to_string())?;
+        let table = blob.find(Signature::MCFG, 0).and_then(Mcfg::parse);
+        let table = table.map_err(|error| error.to_string())?;
+        let mut parts = Vec::new();
+        for segment in table.segments().flatten() {
+            if segment.segment != 0 {
+                println!("pci: segment {} is left alone", segment.segment);
+                continue;
+            }
+            let granted = env.entries().iter().find(|entry| {
+                let is_ecam = entry.name().starts_with("ecam");
+                is_ecam && entry.value2 == segment.first_address() && entry.value >= segment.bytes()
+            });
+            match granted {
+                Some(entry) => parts.push(Part { segment, physical: entry.handle }),
+                None => println!("pci: no grant for buses from {:#x}", segment.first_address()),
+            }
+        }
+        Ok(Self { parts, windows: RefCell::new(Vec::new()) })
+    }
+
+    /// Of a machine that has none.
+    pub const fn none() -> Self {
+        Self { parts: Vec::new(), windows: RefCell::new(Vec::new()) }
+    }
+
+    /// The buses that it reaches.
+    pub fn ranges(&self) -> Vec<BusRange> {
+        self.parts.iter().map(|part| part.segment.into()).collect()
+    }
+
+    /// Calls `f` with the mapping of the register's bus and the offset in it. `None` where
+    /// no part reaches, or mapping fails.
+    fn with<T>(
+        &self,
+        function: FunctionAddress,
+        register: Register,
+        f: impl FnOnce(&Mapping, u64) -> T,
+    ) -> Option<T> {
+        let (part, offset) = self
+            .parts
+            .iter()
+            .enumerate()
+            .find_map(|(n, part)| Some((n, ecam_offset(&part.segment, function, register)?)))?;
+        let bus = offset / Segment::BYTES_PER_BUS * Segment::BYTES_PER_BUS;
+        let mut windows = self.windows.borrow_mut();
+        match windows.iter().position(|window| (window.part, window.offset) == (part, bus)) {
+            Some(place) if place + 1 == windows.len() => {}
+            Some(place) => {
+                let window = windows.remove(place);
+                windows.push(window);
+            }
+            None => {
+                if windows.len() >= MAPPED_BUSES {
+                    windows.remove(0);
+                }
+                let rights = Rights::READ | Rights::WRITE;
+                let physical = self.parts[part].physical;
+                let mapping = Mapping::new(physical, bus, Segment::BYTES_PER_BUS, rights);
+                windows.push(Window { part, offset: bus, mapping: mapping.ok()? });
+            }
+        }
+        windows.last().map(|window| f(&window.mapping, offset - bus))
+    }
+}
+
+impl ConfigSpace for Ecam {
+    fn read(&self, function: FunctionAddress, register: Register) -> u32 {
+        let value = self.with(function, register, |mapping, offset| match register.width() {
+            Width::Byte => mapping.read8(offset).into(),
+            Width::Word => mapping.read16(offset).into(),
+            Width::Dword => mapping.read32(offset),
+        });
+        value.unwrap_or(register.width().ones())
+    }
+
+    fn write(&mut self, function: FunctionAddress, register: Register, value: u32) {
+        // Where nothing is mapped, nothing is written, as where no function is.
+        let _ = self.with(function, register, |mapping, offset| match register.width() {
+            Width::Byte => mapping.write8(offset, value as u8),
+            Width::Word => mapping.write16(offset, value as u16),
+            Width::Dword => mapping.write32(offset, value),
+        });
+    }
+}
+
+/// A copy of the firmware's tables, if init gave them.
+fn firmware(env: &Startup) -> Result<Option<Vec<u8>>, Error> {
+    let Some(entry) = env.find("firmware").filter(|entry| !entry.handle.is_none()) else {
+        return Ok(None);
+    };
+    let mapped = entry.value.next_multiple_of(4096);
+    let mapping = Mapping::new(entry.handle, 0, mapped, Rights::READ)?;
+    Ok(Some(mapping.to_vec(0, entry.value)))
+}
