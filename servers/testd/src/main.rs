@@ -1,2 +1,81 @@
-//! The testd server.
-fn main() {}
+//! Attacks the kernel's objects and the servers from user mode.
+//!
+//! `testd` runs its tables of tests, prints `@test <name> ok|fail|skip` for each and exits
+//! with the number that failed. Started with `role <name>` it is one of its own victims: a
+//! process that faults, hoards, dies or lies as a test needs it.
+//!
+//! Arguments: `only=<text>` runs the tests whose name contains the text.
+#![no_std]
+#![no_main]
+
+extern crate alloc;
+
+mod arch;
+mod calls;
+mod faults;
+mod handles;
+mod harness;
+mod ipc;
+mod kit;
+mod memory;
+mod message;
+mod port;
+mod process;
+mod role;
+mod thread;
+mod timer;
+mod vector;
+mod victim;
+mod worker;
+mod zoo;
+
+use libsys::startup::Environment;
+use tocsin_abi::startup::Startup;
+
+use harness::Test;
+use kit::Ctx;
+use role::Role;
+
+libsys::entry!(main);
+
+/// Every test, from the bottom of the system upwards.
+const GROUPS: &[&[Test]] = &[
+    calls::TESTS,
+    handles::TESTS,
+    memory::TESTS,
+    process::TESTS,
+    faults::TESTS,
+    thread::TESTS,
+    port::TESTS,
+    timer::TESTS,
+    ipc::TESTS,
+    message::TESTS,
+    vector::TESTS,
+];
+
+/// Every role of a victim.
+const ROLES: &[&[Role]] = &[
+    role::COMMON,
+    handles::ROLES,
+    memory::ROLES,
+    process::ROLES,
+    faults::ROLES,
+    ipc::ROLES,
+    message::ROLES,
+];
+
+/// Bytes of heap that exist before the first test: a heap that grows during one would look
+/// like a leak.
+const WARM_BYTES: usize = 4 << 20;
+
+fn main(env: &'static Startup) -> u64 {
+    if let Some(role) = env.args().strip_prefix("role ") {
+        return role::play(env, role, ROLES);
+    }
+    drop(core::hint::black_box(alloc::vec![0u8; WARM_BYTES]));
+    let image = env.module("testd").unwrap_or_default();
+    let hostile = env.module("hostile").unwrap_or_default();
+    let ctx = Ctx { env, image, hostile };
+    libsys::log!("{} CPUs", env.cpus);
+    harness::run_all(&ctx, GROUPS, env.arg("only").unwrap_or(""))
+}

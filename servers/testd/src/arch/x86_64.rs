@@ -1,0 +1,156 @@
+//! Attacks with x86-64 instructions. Exception numbers are those of the Intel SDM, volume
+//! 3, table 6-1: #DE 0, #DB 1, #BP 3, #UD 6, #NM 7, #GP 13, #PF 14.
+
+use core::arch::asm;
+
+use super::{Attack, Fate};
+
+const DEBUG: Fate = Fate::Fault(1);
+const UNDEFINED: Fate = Fate::Fault(6);
+const PROTECTION: Fate = Fate::Fault(13);
+const PAGE: Fate = Fate::Fault(14);
+
+/// Exception number of a page fault.
+pub const PAGE_FAULT: u64 = 14;
+/// First byte of the kernel's image.
+const KERNEL_IMAGE: u64 = 0xffff_ffff_8000_0000;
+/// First byte of the loaders' direct map of physical memory (and of ours, or nothing).
+const DIRECT_MAP: u64 = 0xffff_8000_0000_0000;
+/// First address of the hole that no pointer can name.
+const HOLE: u64 = 0x0000_8000_0000_0000;
+
+/// Ticks of the time-stamp counter.
+pub fn counter() -> u64 {
+    // SAFETY: reads a counter; user mode may.
+    unsafe { core::arch::x86_64::_rdtsc() }
+}
+
+/// Reads eight bytes from anywhere.
+pub fn load(address: u64) -> u64 {
+    let value;
+    // SAFETY: reads memory only. A bad address is the point: the CPU faults and the
+    // kernel ends this process, which exists for that.
+    unsafe { asm!("mov {}, [{}]", out(reg) value, in(reg) address, options(nostack, readonly)) };
+    value
+}
+
+/// Writes eight bytes to anywhere.
+pub fn store(address: u64, value: u64) {
+    // SAFETY: callers pass addresses that must fault, or memory they mapped for this and
+    // that no Rust object lives in.
+    unsafe { asm!("mov [{}], {}", in(reg) address, in(reg) value, options(nostack)) };
+}
+
+/// Executes whatever is at `address`, with a return address on the stack.
+pub fn jump(address: u64) {
+    // SAFETY: either the address is not executable, and the process ends, or the caller
+    // put a `ret` there.
+    unsafe { asm!("call {}", in(reg) address, clobber_abi("sysv64")) };
+}
+
+/// Machine code of `ret`.
+pub const RETURN: u64 = 0xc3;
+
+/// Runs instructions that touch no memory; whether they fault is the question.
+macro_rules! instructions {
+    ($($text:literal),* $(; $($operand:tt)*)?) => {
+        // SAFETY: either the first privileged instruction faults and the process ends, or
+        // the sequence restores what it changed; nothing of ours is in the clobbers.
+        || unsafe {
+            asm!($($text,)* $($($operand)*,)? out("rax") _, out("rcx") _, out("rdx") _,
+                out("rdi") _, out("rsi") _, out("r8") _, out("r9") _, out("r10") _,
+                out("r11") _)
+        }
+    };
+}
+
+/// Attacks that end in an exception, and attacks on the entry of system calls that end in
+/// nothing. `xor eax, eax` is `kernel_nop`.
+#[rustfmt::skip]
+pub const ATTACKS: &[Attack] = &[
+    Attack { name: "read_null", fate: PAGE, run: || { load(0); } },
+    Attack { name: "write_null", fate: PAGE, run: || store(8, 1) },
+    Attack { name: "read_kernel_image", fate: PAGE, run: || { load(KERNEL_IMAGE); } },
+    Attack { name: "write_kernel_image", fate: PAGE, run: || store(KERNEL_IMAGE + 0x10_0000, 0) },
+    Attack { name: "jump_to_kernel_image", fate: PAGE, run: || jump(KERNEL_IMAGE) },
+    Attack { name: "read_direct_map", fate: PAGE, run: || { load(DIRECT_MAP); } },
+    Attack { name: "write_direct_map", fate: PAGE, run: || store(DIRECT_MAP + 0x10_0000, 0) },
+    Attack { name: "read_top_of_memory", fate: PAGE, run: || { load(u64::MAX - 7); } },
+    Attack { name: "read_non_canonical", fate: PROTECTION, run: || { load(HOLE); } },
+    Attack { name: "write_non_canonical", fate: PROTECTION, run: || store(0x8000_dead_beef_0000, 0) },
+    Attack { name: "read_local_apic", fate: PAGE, run: || { load(0xfee0_0020); } },
+    Attack { name: "write_own_code", fate: PAGE, run: || store(counter as *const () as u64, 0) },
+    Attack { name: "execute_stack", fate: PAGE, run: execute_stack },
+    Attack { name: "overflow_stack", fate: PAGE, run: || { overflow_stack(0); } },
+    Attack { name: "cli", fate: PROTECTION, run: instructions!("cli") },
+    Attack { name: "sti", fate: PROTECTION, run: instructions!("sti") },
+    Attack { name: "hlt", fate: PROTECTION, run: instructions!("hlt") },
+    Attack { name: "in_port", fate: PROTECTION, run: instructions!("in al, 0x60") },
+    Attack { name: "out_port", fate: PROTECTION, run: instructions!("mov al, 0x10", "out 0xf4, al") },
+    Attack { name: "write_cr3", fate: PROTECTION, run: instructions!("xor eax, eax", "mov cr3, rax") },
+    Attack { name: "read_cr0", fate: PROTECTION, run: instructions!("mov rax, cr0") },
+    Attack { name: "rdmsr", fate: PROTECTION, run: instructions!("mov ecx, 0xc0000080", "rdmsr") },
+    Attack { name: "wrmsr", fate: PROTECTION, run: instructions!("mov ecx, 0xc0000082", "xor eax, eax", "xor edx, edx", "wrmsr") },
+    Attack { name: "swapgs", fate: PROTECTION, run: instructions!("swapgs") },
+    Attack { name: "invlpg", fate: PROTECTION, run: instructions!("invlpg [rsp]") },
+    Attack { name: "wbinvd", fate: PROTECTION, run: instructions!("wbinvd") },
+    Attack { name: "lgdt", fate: PROTECTION, run: instructions!("lgdt [rsp]") },
+    Attack { name: "lidt", fate: PROTECTION, run: instructions!("lidt [rsp]") },
+    Attack { name: "sysretq", fate: PROTECTION, run: instructions!("sysretq") },
+    Attack { name: "iretq_to_kernel", fate: PROTECTION, run: instructions!("push 0x10", "push rsp", "push 2", "push 8", "push 0x400000", "iretq") },
+    Attack { name: "software_interrupt_80", fate: PROTECTION, run: instructions!("int 0x80") },
+    Attack { name: "software_device_interrupt", fate: PROTECTION, run: instructions!("int 0x41") },
+    Attack { name: "software_page_fault", fate: PROTECTION, run: instructions!("int 14") },
+    Attack { name: "software_double_fault", fate: PROTECTION, run: instructions!("int 8") },
+    Attack { name: "far_kernel_segment", fate: PROTECTION, run: instructions!("push 8", "lea rax, [rip]", "push rax", "retfq") },
+    Attack { name: "undefined", fate: UNDEFINED, run: instructions!("ud2") },
+    Attack { name: "divide_by_zero", fate: Fate::Fault(0), run: instructions!("xor edx, edx", "xor eax, eax", "mov ecx, 0", "div ecx") },
+    Attack { name: "x87", fate: Fate::AnyFault, run: instructions!("fninit", "fld1") },
+    Attack { name: "sse", fate: Fate::AnyFault, run: instructions!("xorps xmm0, xmm0") },
+    Attack { name: "single_step", fate: DEBUG, run: instructions!("pushfq", "or qword ptr [rsp], 0x100", "popfq", "nop", "nop") },
+    Attack { name: "syscall_kernel_stack", fate: Fate::Survives, run: || syscall_with_stack(KERNEL_IMAGE + 0x1000) },
+    Attack { name: "syscall_null_stack", fate: Fate::Survives, run: || syscall_with_stack(0) },
+    Attack { name: "syscall_non_canonical_stack", fate: Fate::Survives, run: || syscall_with_stack(HOLE + 8) },
+    Attack { name: "syscall_odd_stack", fate: Fate::Survives, run: || syscall_with_stack(u64::MAX) },
+    Attack { name: "syscall_direction_flag", fate: Fate::Survives, run: instructions!("std", "xor eax, eax", "syscall", "cld") },
+    Attack { name: "syscall_nested_task_flag", fate: Fate::Survives, run: instructions!("pushfq", "or qword ptr [rsp], 0x4000", "popfq", "xor eax, eax", "syscall", "mov eax, 1", "syscall", "pushfq", "and qword ptr [rsp], -0x4001", "popfq") },
+    Attack { name: "syscall_alignment_flag", fate: Fate::Survives, run: instructions!("pushfq", "or qword ptr [rsp], 0x40000", "popfq", "xor eax, eax", "syscall", "mov eax, 2", "syscall", "pushfq", "and qword ptr [rsp], -0x40001", "popfq") },
+    Attack { name: "syscall_null_segments", fate: Fate::Survives, run: instructions!("xor eax, eax", "mov ds, ax", "mov es, ax", "mov fs, ax", "mov gs, ax", "syscall", "mov eax, 1", "syscall") },
+    Attack { name: "syscall_single_step", fate: DEBUG, run: instructions!("xor eax, eax", "pushfq", "or qword ptr [rsp], 0x100", "popfq", "syscall", "nop") },
+];
+
+/// Makes system calls with a stack pointer that nobody may follow, first one that returns
+/// at once and then one that gives up the CPU, so that it is saved and restored too.
+fn syscall_with_stack(stack: u64) {
+    // SAFETY: the old stack pointer is kept in a register that calls preserve and is put
+    // back before anything uses the stack; interrupts of user code do not use it.
+    unsafe {
+        asm!(
+            "mov r12, rsp",
+            "mov rsp, {stack}",
+            "xor eax, eax",
+            "syscall",
+            "mov eax, 1",
+            "syscall",
+            "mov rsp, r12",
+            stack = in(reg) stack,
+            out("r12") _, out("rax") _, out("rcx") _, out("rdx") _, out("rdi") _,
+            out("rsi") _, out("r8") _, out("r9") _, out("r10") _, out("r11") _,
+        );
+    }
+}
+
+/// Puts a `ret` on the stack and calls it.
+fn execute_stack() {
+    let code = [RETURN; 2];
+    jump(core::hint::black_box(&code).as_ptr() as u64);
+}
+
+/// Eats stack until the guard page ends it.
+fn overflow_stack(depth: u64) -> u64 {
+    let room = core::hint::black_box([depth; 64]);
+    if depth > 1 << 30 {
+        return room[0];
+    }
+    overflow_stack(depth + 1) + room[(depth % 64) as usize]
+}
