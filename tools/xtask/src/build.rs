@@ -6,6 +6,7 @@ use crate::setup::{OBJCOPY, Setup};
 use crate::ui::say;
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -33,8 +34,18 @@ impl fmt::Display for Profile {
 pub struct Programs {
     pub kernel: PathBuf,
     pub stub: PathBuf,
-    /// Every server's program, by name.
-    pub servers: Vec<(String, PathBuf)>,
+    servers: BTreeMap<String, PathBuf>,
+}
+
+impl Programs {
+    /// The program of the server called `name`.
+    pub fn server(&self, name: &str) -> Result<&Path> {
+        let known = || self.servers.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+        match self.servers.get(name) {
+            Some(path) => Ok(path),
+            None => bail!("there is no server `{name}`; there are: {}", known()),
+        }
+    }
 }
 
 /// A crate with a bare-metal program.
@@ -98,17 +109,18 @@ pub fn build(setup: &Setup, compiler: &Compiler, profile: Profile) -> Result<Pro
     let built = setup.workspace.target("bare").join(TARGET).join(profile.to_string());
     let stripped = setup.workspace.target_dir(format!("programs/{profile}"))?;
     let mut programs =
-        Programs { kernel: PathBuf::new(), stub: PathBuf::new(), servers: Vec::new() };
+        Programs { kernel: PathBuf::new(), stub: PathBuf::new(), servers: BTreeMap::new() };
     for bare in crates {
         let program = stripped.join(&bare.binary);
         strip(setup, &built.join(&bare.binary), &program)?;
         match bare.package.as_str() {
             "kernel" => programs.kernel = program,
             "boot-stub" => programs.stub = program,
-            _ => programs.servers.push((bare.binary, program)),
+            _ => {
+                programs.servers.insert(bare.binary, program);
+            }
         }
     }
-    programs.servers.sort();
     say(format!("built in {:.1} s", start.elapsed().as_secs_f64()));
     Ok(programs)
 }

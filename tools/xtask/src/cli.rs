@@ -164,6 +164,8 @@ pub struct GraphOptions {
     /// Write SVG to this file (needs Graphviz' `dot`) instead of dot text to standard output.
     #[arg(long, value_name = "FILE")]
     pub svg: Option<PathBuf>,
+    #[command(flatten)]
+    pub setup: SetupOptions,
 }
 
 /// Runs the command; `false` is a failure that has already been explained.
@@ -178,7 +180,7 @@ pub fn dispatch() -> Result<bool> {
         Command::Bench(options) => crate::bench::run(&workspace, &setup(options.setup), &options),
         Command::Check => crate::check::run(&workspace),
         Command::Clippy(options) => crate::clippy::run(&setup(options)),
-        Command::Graph(options) => crate::graph::run(&workspace, &options),
+        Command::Graph(options) => crate::graph::run(&workspace, &setup(options.setup), &options),
     }
 }
 

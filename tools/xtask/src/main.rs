@@ -6,7 +6,7 @@
 //! | `setup/` | finds or installs what a command needs: bare-metal compiler, QEMU, Limine |
 //! | `build` | builds the kernel, the servers and the boot stub |
 //! | `image/` | boot modules, the direct stub's bundle, the Limine disk image |
-//! | `machine`, `qemu` | a guest's command line; running it under a hard time limit |
+//! | `machine`, `qemu`, `plain` | a guest's command line; running it under a hard time limit; its serial port as plain text |
 //! | `scenario/` | `ci/scenarios.toml`: its format, its variants, judging what a guest printed |
 //! | `run`, `test/`, `bench/`, `check/`, `clippy`, `graph` | one command each |
 #![forbid(unsafe_code)]
@@ -20,6 +20,7 @@ mod command;
 mod graph;
 mod image;
 mod machine;
+mod plain;
 mod qemu;
 mod run;
 mod scenario;

@@ -1,6 +1,7 @@
 //! Running a guest: its serial port is read line by line, and a hard time limit ends it.
 
 use crate::command;
+use crate::plain::Plain;
 use anyhow::{Context, Result};
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -25,7 +26,7 @@ pub struct Ending {
     /// QEMU's exit status; `None` when it was killed by us or by a signal.
     pub status: Option<i32>,
     pub timed_out: bool,
-    /// Everything the guest printed.
+    /// Everything the guest printed, as plain text.
     pub serial: String,
     /// What QEMU itself had to say.
     pub errors: String,
@@ -78,18 +79,19 @@ fn dies_with_us(program: &Path) -> Command {
     }
 }
 
-/// Reads the serial port to its end; the log and the screen follow as it comes.
+/// Reads the serial port to its end, as plain text; the log and the screen follow as it comes.
 fn read_serial(mut output: ChildStdout, log: &mut File, show: bool) -> Vec<u8> {
     let mut serial = Vec::new();
+    let mut filter = Plain::default();
     let mut buffer = [0; 4096];
     while let Ok(count @ 1..) = output.read(&mut buffer) {
-        let piece = &buffer[..count];
-        serial.extend_from_slice(piece);
+        let piece = filter.push(&buffer[..count]);
         // A full disk or a closed terminal must not end the guest; the text is still judged.
-        let _ = log.write_all(piece);
+        let _ = log.write_all(&piece);
         if show {
-            let _ = io::stdout().write_all(piece).and_then(|()| io::stdout().flush());
+            let _ = io::stdout().write_all(&piece).and_then(|()| io::stdout().flush());
         }
+        serial.extend(piece);
     }
     serial
 }

@@ -36,7 +36,11 @@ fn fill(template: &str, command_line: &str, modules: &[Module]) -> Result<String
 }
 
 fn entry(module: &Module) -> String {
-    format!("module_path: boot():/{}\n    module_cmdline: {}", module.name, module.command_line())
+    format!(
+        "module_path: boot():/boot/{}\n    module_cmdline: {}",
+        module.name,
+        module.command_line()
+    )
 }
 
 #[cfg(test)]
@@ -50,8 +54,8 @@ mod tests {
             fill("# ${MODULES}\n/T\n    cmdline: ${CMDLINE}\n    ${MODULES}\n", "stay", &modules);
         assert_eq!(
             conf.expect("both placeholders"),
-            "/T\n    cmdline: stay\n    module_path: boot():/init\n    \
-             module_cmdline: init crc32=cbf43926\n    module_path: boot():/pci\n    \
+            "/T\n    cmdline: stay\n    module_path: boot():/boot/init\n    \
+             module_cmdline: init crc32=cbf43926\n    module_path: boot():/boot/pci\n    \
              module_cmdline: pci crc32=00000000\n"
         );
     }

@@ -48,9 +48,11 @@ fn build(limine: &Limine, files: &BootFiles, conf: &str) -> Result<Vec<u8>> {
         ("EFI/BOOT/BOOTX64.EFI".into(), &uefi_loader),
         ("limine-bios.sys".into(), &bios_stage3),
         ("limine.conf".into(), conf.as_bytes()),
-        ("kernel".into(), &files.kernel),
+        ("boot/kernel".into(), &files.kernel),
     ];
-    content.extend(files.modules.iter().map(|module| (module.name.clone(), &module.bytes[..])));
+    content.extend(
+        files.modules.iter().map(|module| (format!("boot/{}", module.name), &module.bytes[..])),
+    );
 
     let used: usize = content.iter().map(|(_, data)| data.len().next_multiple_of(SECTOR)).sum();
     let esp = (used + used / 8 + MIB).next_multiple_of(MIB).max(SMALLEST_ESP);

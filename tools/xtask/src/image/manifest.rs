@@ -1,28 +1,46 @@
 //! The system manifest: TOML in `boot/`, postcard on the machine.
 
 use crate::workspace::Workspace;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use std::fs;
-use std::path::PathBuf;
+use tocsin_manifest::Manifest;
 
 /// The manifest that `run` boots.
 pub const DEFAULT: &str = "default";
 
-/// Where the manifest `name` is: `boot/manifest.toml` or `boot/manifests/<name>.toml`.
-pub fn path(workspace: &Workspace, name: &str) -> PathBuf {
-    match name {
+/// The manifest `name`: `boot/manifest.toml`, or `boot/manifests/<name>.toml`.
+pub fn read(workspace: &Workspace, name: &str) -> Result<Manifest> {
+    let path = match name {
         DEFAULT => workspace.source("boot/manifest.toml"),
         _ => workspace.source(format!("boot/manifests/{name}.toml")),
+    };
+    let shown = workspace.shown(&path);
+    let text = fs::read_to_string(&path).with_context(|| format!("cannot read {shown}"))?;
+    tocsin_manifest::from_toml(&text).map_err(|error| anyhow!("{shown}: {error}"))
+}
+
+/// `manifest` as `init` reads it.
+pub fn compile(manifest: &Manifest) -> Result<Vec<u8>> {
+    manifest.to_bytes().map_err(|error| anyhow!("the manifest cannot be compiled: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_committed_manifest_compiles() {
+        let workspace = Workspace::find().expect("the tree");
+        let mut names = vec![DEFAULT.to_string()];
+        for entry in fs::read_dir(workspace.source("boot/manifests")).expect("the folder") {
+            let path = entry.expect("an entry").path();
+            names.push(path.file_stem().expect("a name").to_string_lossy().into_owned());
+        }
+        assert!(names.len() > 1);
+        for name in names {
+            let manifest = read(&workspace, &name).expect("it is good");
+            let bytes = compile(&manifest).expect("it compiles");
+            assert_eq!(Manifest::from_bytes(&bytes).ok(), Some(manifest), "{name}");
+        }
     }
-}
-
-/// The text of the manifest `name`.
-pub fn read(workspace: &Workspace, name: &str) -> Result<String> {
-    let path = path(workspace, name);
-    fs::read_to_string(&path).with_context(|| format!("cannot read {}", workspace.shown(&path)))
-}
-
-/// The manifest `name`, compiled for the machine.
-pub fn compile(workspace: &Workspace, name: &str) -> Result<Vec<u8>> {
-    Ok(read(workspace, name)?.into_bytes())
 }

@@ -14,6 +14,7 @@ use crate::setup::Setup;
 use crate::setup::compiler::Compiler;
 use crate::setup::limine::Limine;
 use crate::ui::{Step, say};
+use crate::workspace::Workspace;
 use anyhow::{Context, Result, bail};
 use std::fs;
 use std::path::Path;
@@ -25,8 +26,8 @@ pub fn boot_files(
     manifest: &str,
     faults: &Faults,
 ) -> Result<BootFiles> {
-    let manifest = manifest::compile(setup.workspace, manifest)?;
-    let mut files = BootFiles::read(&programs.kernel, &programs.servers, manifest)?;
+    let manifest = manifest::read(setup.workspace, manifest)?;
+    let mut files = BootFiles::read(programs, &manifest)?;
     files.apply(faults)?;
     Ok(files)
 }
@@ -49,11 +50,7 @@ pub fn write_disk(
 }
 
 /// `cargo xtask image`.
-pub fn write(
-    setup_workspace: &crate::workspace::Workspace,
-    setup: &Setup,
-    options: &ImageOptions,
-) -> Result<bool> {
+pub fn write(workspace: &Workspace, setup: &Setup, options: &ImageOptions) -> Result<bool> {
     let limine = match Limine::find(setup)? {
         Ok(limine) => limine,
         Err(reason) => bail!("no image without Limine: {reason}"),
@@ -63,7 +60,7 @@ pub fn write(
     let profile = if options.debug { Profile::Debug } else { Profile::Release };
     let programs = build::build(setup, &compiler, profile)?;
     let files = boot_files(setup, &programs, manifest::DEFAULT, &Faults::default())?;
-    let path = options.out.clone().unwrap_or_else(|| setup_workspace.target("tocsin.img"));
+    let path = options.out.clone().unwrap_or_else(|| workspace.target("tocsin.img"));
     let step = Step::start("making the disk image");
     write_disk(setup, &limine, &files, &options.cmdline, &path)?;
     step.done();

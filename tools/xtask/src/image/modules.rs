@@ -1,12 +1,16 @@
 //! The boot files: the kernel and its modules, each module with the checksum of what it should be.
 
-use super::cpio;
+use super::{cpio, manifest};
+use crate::build::Programs;
 use anyhow::{Context, Result, bail};
 use std::fs;
 use std::path::Path;
+use tocsin_manifest::Manifest;
 
-/// The name of the module that holds the compiled manifest.
-pub const MANIFEST: &str = "manifest";
+/// The module that the kernel starts, and that no manifest names.
+const INIT: &str = "init";
+/// The module that holds the compiled manifest.
+const MANIFEST: &str = "manifest";
 
 /// One boot module.
 pub struct Module {
@@ -44,20 +48,14 @@ pub struct BootFiles {
 }
 
 impl BootFiles {
-    /// Reads the programs from their files.
-    pub fn read(
-        kernel: &Path,
-        servers: &[(String, impl AsRef<Path>)],
-        manifest: Vec<u8>,
-    ) -> Result<Self> {
-        let read =
-            |path: &Path| fs::read(path).with_context(|| format!("cannot read {}", path.display()));
+    /// Reads `init` and the programs that `manifest` names from their files.
+    pub fn read(programs: &Programs, manifest: &Manifest) -> Result<Self> {
         let mut modules = Vec::new();
-        for (name, path) in servers {
-            modules.push(Module::new(name, read(path.as_ref())?));
+        for name in std::iter::once(INIT).chain(manifest.modules()) {
+            modules.push(Module::new(name, read(programs.server(name)?)?));
         }
-        modules.push(Module::new(MANIFEST, manifest));
-        Ok(Self { kernel: read(kernel)?, modules })
+        modules.push(Module::new(MANIFEST, manifest::compile(manifest)?));
+        Ok(Self { kernel: read(&programs.kernel)?, modules })
     }
 
     /// Puts `faults` in. A fault in a module that does not exist would test nothing: an error.
@@ -91,6 +89,10 @@ impl BootFiles {
         let files = modules.map(|(line, module)| (line.as_str(), module.bytes.as_slice()));
         cpio::archive(std::iter::once(("kernel", self.kernel.as_slice())).chain(files))
     }
+}
+
+fn read(path: &Path) -> Result<Vec<u8>> {
+    fs::read(path).with_context(|| format!("cannot read {}", path.display()))
 }
 
 #[cfg(test)]

@@ -48,7 +48,7 @@ impl Verdict {
 
 /// Compares how a guest ended with what `scenario` asks.
 pub fn judge(scenario: &Scenario, ending: &Ending) -> Verdict {
-    let lines = serial::lines(&ending.serial);
+    let lines: Vec<String> = ending.serial.lines().map(|line| line.trim_end().into()).collect();
     let mut verdict = Verdict::default();
     let problems = &mut verdict.problems;
     let mut exited = false;

@@ -78,30 +78,6 @@ fn bench(rest: &str) -> Option<BenchLine> {
     words.next().is_none().then_some(line)
 }
 
-/// The lines of a serial log, without carriage returns and terminal control sequences (UEFI
-/// firmware and Limine print those before the kernel starts).
-pub fn lines(serial: &str) -> Vec<String> {
-    without_escapes(serial)
-        .split('\n')
-        .map(|line| line.trim_matches('\r').trim_end().to_string())
-        .collect()
-}
-
-/// `text` without ECMA-48 control sequences: ESC, `[`, parameters, and a final byte 0x40 to 0x7e;
-/// or ESC and one other character.
-fn without_escapes(text: &str) -> String {
-    let mut plain = String::with_capacity(text.len());
-    let mut chars = text.chars();
-    while let Some(c) = chars.next() {
-        if c != '\x1b' {
-            plain.push(c);
-        } else if chars.next() == Some('[') {
-            let _ = chars.by_ref().find(|c| ('\x40'..='\x7e').contains(c));
-        }
-    }
-    plain
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -147,10 +123,5 @@ mod tests {
             assert_eq!(parse(line), Line::Text, "{line}");
         }
         assert_eq!(parse("@exit 0"), Line::Exit(0));
-    }
-
-    #[test]
-    fn control_sequences_and_carriage_returns_go() {
-        assert_eq!(lines("\x1b[2J\x1b[01;01H@exit 0\r\nabc\r\n\x1b"), ["@exit 0", "abc", ""]);
     }
 }

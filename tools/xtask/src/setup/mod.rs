@@ -17,6 +17,7 @@ pub struct Tool {
 
 pub const QEMU: Tool = Tool { program: "qemu-system-x86_64", packages: &["qemu-system-x86"] };
 pub const CC: Tool = Tool { program: "cc", packages: &["gcc", "libc6-dev"] };
+pub const DOT: Tool = Tool { program: "dot", packages: &["graphviz"] };
 pub const OBJCOPY: Tool = Tool { program: "objcopy", packages: &["binutils"] };
 
 /// UEFI firmware for QEMU: the code, and the variables that each guest gets a copy of.
