@@ -134,12 +134,12 @@ impl<R: Remapper> Interrupts<R> {
 
     /// The message number `cursor` in the order of the domain tree.
     fn describe(&self, cursor: u64) -> Description {
-        let messages = self.core.describe().filter_map(|domain| match domain {
+        let mut messages = self.core.describe().filter_map(|domain| match domain {
             Domain::Message(info) => Some(info),
             _ => None,
         });
         let place = usize::try_from(cursor).unwrap_or(usize::MAX);
-        Description(messages.skip(place).next().map(|info| answer::row(&info, cursor + 1)))
+        Description(messages.nth(place).map(|info| answer::row(&info, cursor + 1)))
     }
 
     /// What init and pci say of a client.
