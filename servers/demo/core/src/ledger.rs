@@ -90,6 +90,17 @@ impl Ledger {
         })
     }
 
+    /// The device wrote the message of `key` while it was blocked. See [`Account::stop`].
+    ///
+    /// # Errors
+    /// [`Mismatch::UnknownKey`].
+    pub fn stop(&mut self, key: u64) -> Result<(), Mismatch> {
+        self.with(key, |account| {
+            account.stop();
+            Ok(())
+        })
+    }
+
     /// A packet came.
     ///
     /// # Errors
@@ -125,12 +136,18 @@ impl Ledger {
         self.with(key, Account::close_burst)
     }
 
+    /// The mismatch of a slot that was fired and did not answer in time.
+    #[must_use]
+    pub fn lost(&self, key: u64) -> Mismatch {
+        Mismatch::Slot { key, fault: self.account(key).lost() }
+    }
+
     /// Compares with the kernel. See [`Account::agree`].
     ///
     /// # Errors
     /// When a counter differs.
-    pub fn agree(&mut self, key: u64, kernel: Counters, blocked: u64) -> Result<(), Mismatch> {
-        self.with(key, |account| account.agree(kernel, blocked))
+    pub fn agree(&mut self, key: u64, kernel: Counters) -> Result<(), Mismatch> {
+        self.with(key, |account| account.agree(kernel))
     }
 
     /// The books of one slot; empty ones for an unknown key.

@@ -1,6 +1,7 @@
 //! What the demonstration counts and prints, without hardware.
 //!
 //! * [`account`], [`ledger`]: a driver's books, slot by slot: writes against packets
+//! * [`drill`]: what a driver has its device do: fire alone, in bursts, masked, blocked
 //! * [`table`]: rows from all drivers, checked again and laid out for people
 //! * [`roster`]: which drivers are expected, and which have said that they are done
 //! * [`collector`]: takes the reports, prints the end
@@ -12,6 +13,7 @@ extern crate alloc;
 
 pub mod account;
 pub mod collector;
+pub mod drill;
 pub mod layout;
 pub mod ledger;
 pub mod roster;
@@ -20,6 +22,7 @@ pub mod verdict;
 
 pub use account::{Account, Counters, Fault};
 pub use collector::Collector;
+pub use drill::{Arrival, Failure, Raised, Rig};
 pub use ledger::{Ledger, Mismatch, Totals};
 pub use roster::Roster;
 pub use table::{Problem, Table};
