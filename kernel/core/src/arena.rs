@@ -101,7 +101,10 @@ pub struct Item<T> {
 /// All objects of one type.
 pub struct Arena<T: 'static> {
     items: &'static [Item<T>],
+    /// First free place. The list is first in, first out, so that a place rests as long
+    /// as possible before its next generation, and generations take long to come round.
     free: Cell<u32>,
+    last_free: Cell<u32>,
     live: Cell<u32>,
 }
 
@@ -114,8 +117,9 @@ impl<T: Reset> Arena<T> {
             let next = if index == last { u32::MAX } else { index as u32 + 1 };
             item.next_free.set(next);
         }
-        let free = if items.len() > 1 { 1 } else { u32::MAX };
-        Arena { items, free: Cell::new(free), live: Cell::new(0) }
+        let (free, last_free) =
+            if items.len() > 1 { (1, last as u32) } else { (u32::MAX, u32::MAX) };
+        Arena { items, free: Cell::new(free), last_free: Cell::new(last_free), live: Cell::new(0) }
     }
 
     /// Takes an unused object, reset. `None` when all are in use.
@@ -123,6 +127,9 @@ impl<T: Reset> Arena<T> {
         let index = self.free.get();
         let item = self.items.get(index as usize)?;
         self.free.set(item.next_free.get());
+        if self.free.get() == u32::MAX {
+            self.last_free.set(u32::MAX);
+        }
         self.live.set(self.live.get() + 1);
         item.value.reset();
         Some(Id::new(index))
@@ -132,8 +139,12 @@ impl<T: Reset> Arena<T> {
     pub fn free(&self, id: Id<T>) {
         let item = &self.items[id.0 as usize];
         item.generation.set(item.generation.get().wrapping_add(1));
-        item.next_free.set(self.free.get());
-        self.free.set(id.0);
+        item.next_free.set(u32::MAX);
+        match self.items.get(self.last_free.get() as usize) {
+            Some(last) => last.next_free.set(id.0),
+            None => self.free.set(id.0),
+        }
+        self.last_free.set(id.0);
         self.live.set(self.live.get() - 1);
     }
 
@@ -167,6 +178,12 @@ impl<T> Arena<T> {
     #[must_use]
     pub fn lookup(&self, index: usize) -> Option<&'static Item<T>> {
         self.items.get(index)
+    }
+
+    /// Number of objects there can be.
+    #[must_use]
+    pub fn capacity(&self) -> u32 {
+        self.items.len() as u32
     }
 
     /// Number of objects in use.

@@ -12,13 +12,17 @@ use crate::slot::Slot;
 /// Handles that one bounded step of a revocation kills.
 const REVOKE_STEP: u32 = 32;
 
+/// One process holds at most this part of the machine's handles.
+const HANDLE_SHARE: u32 = 4;
+
 impl<P: Platform> Kernel<P> {
     /// Whether `owner` can get `count` more handles.
     ///
     /// # Errors
     /// `NoHandles`, `NoMemory`.
     pub fn slot_room(&self, owner: ProcessId, count: u32) -> Result<(), Error> {
-        if self.slots.room() < count {
+        let held = self.process(owner).handle_count.get();
+        if self.slots.room() < count || held + count > self.slots.capacity() / HANDLE_SHARE {
             return Err(Error::NoHandles);
         }
         self.can_charge(owner, u64::from(count) * SLOT_BYTES)
@@ -77,7 +81,14 @@ impl<P: Platform> Kernel<P> {
         let cell = match slot.kind() {
             Kind::Process => &self.processes.get(slot.id()).handles,
             Kind::Thread => &self.thread(slot.id()).handles,
-            Kind::Endpoint => &self.endpoints.get(slot.id()).handles,
+            Kind::Endpoint => {
+                let endpoint = self.endpoints.get(slot.id());
+                if slot.rights().contains(Rights::RECEIVE) {
+                    let receive = &endpoint.receive_handles;
+                    receive.set(receive.get().wrapping_add_signed(delta));
+                }
+                &endpoint.handles
+            }
             Kind::Port => &self.ports.get(slot.id()).handles,
             Kind::Memory | Kind::Physical | Kind::IoPorts => &self.memories.get(slot.id()).handles,
             Kind::Timer => &self.timers.get(slot.id()).handles,
@@ -273,14 +284,28 @@ impl<P: Platform> Kernel<P> {
         let left = self.count_handle(slot, -1);
         if left == 0 {
             self.destroy_object(cx, slot);
-        } else if slot.kind() == Kind::Message && !slot.rights().contains(Rights::CONTROL) {
-            let message = slot.id();
-            if self.messages.get(message).clients.get() == 0 {
-                self.notify(cx, message, PacketKind::Orphaned);
+        } else if slot.kind() == Kind::Message {
+            self.message_handle_gone(cx, id, slot);
+        } else if slot.kind() == Kind::Endpoint && slot.rights().contains(Rights::RECEIVE) {
+            let endpoint = self.endpoints.get(slot.id());
+            if endpoint.receive_handles.get() == 0 {
+                self.fail_queues(cx, endpoint);
             }
         }
         self.slots.free(id);
         self.release(owner, SLOT_BYTES);
+    }
+
+    /// A message lives on without this handle: silent, if it was bound through it; the
+    /// interrupt server hears when it was the last client's.
+    fn message_handle_gone(&self, cx: Cx, id: SlotId, slot: &Slot) {
+        let message = self.messages.get(slot.id());
+        if message.binder.get() == id {
+            self.untie_message(slot.id());
+        }
+        if !slot.rights().contains(Rights::CONTROL) && message.clients.get() == 0 {
+            self.notify(cx, slot.id(), PacketKind::Orphaned);
+        }
     }
 
     fn leave_tree(&self, id: SlotId, slot: &Slot) {

@@ -61,6 +61,9 @@ impl<P: Platform> Kernel<P> {
 
     /// Nobody receives: the call waits in the endpoint's queue.
     fn queue_call(&self, cx: Cx, id: EndpointId, endpoint: &Endpoint, payload: Payload) -> Outcome {
+        if endpoint.receive_handles.get() == 0 {
+            return Err(Error::PeerDied.into());
+        }
         if payload.tag.handles() > 0 {
             self.check_sendable(cx, payload.tag)?;
         }
@@ -266,9 +269,8 @@ impl<P: Platform> Kernel<P> {
         Ok(())
     }
 
-    /// An endpoint's last handle is gone: everybody in its queues fails.
-    pub fn destroy_endpoint(&self, cx: Cx, id: EndpointId) {
-        let endpoint = self.endpoints.get(id);
+    /// Nobody can receive any more: everybody in an endpoint's queues fails.
+    pub fn fail_queues(&self, cx: Cx, endpoint: &Endpoint) {
         for queue in [&endpoint.senders, &endpoint.receivers] {
             loop {
                 let thread = self.pop(queue);
@@ -279,6 +281,12 @@ impl<P: Platform> Kernel<P> {
                 self.wake(cx, thread);
             }
         }
+    }
+
+    /// An endpoint's last handle is gone.
+    pub fn destroy_endpoint(&self, cx: Cx, id: EndpointId) {
+        let endpoint = self.endpoints.get(id);
+        self.fail_queues(cx, endpoint);
         if endpoint.port.get().is_some() {
             self.ports.get(endpoint.port.get()).endpoint.set(Id::NONE);
         }

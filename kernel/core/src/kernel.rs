@@ -75,7 +75,7 @@ pub struct Kernel<P: Platform> {
     /// The machine.
     pub platform: P,
     /// Per-CPU state.
-    pub cpus: [Cpu; MAX_CPUS],
+    pub cpus: &'static [Cpu; MAX_CPUS],
     /// CPUs that run.
     pub cpu_count: Cell<usize>,
     /// Handles.
@@ -108,7 +108,7 @@ impl<P: Platform> Kernel<P> {
     /// CPU `index`'s state.
     #[inline(always)]
     #[must_use]
-    pub fn cpu(&self, index: usize) -> &Cpu {
+    pub fn cpu(&self, index: usize) -> &'static Cpu {
         &self.cpus[index % MAX_CPUS]
     }
 

@@ -126,6 +126,9 @@ impl<P: Platform> Kernel<P> {
         }
         let device = slot.kind() == Kind::Physical;
         let physical = object.base.get() + offset;
+        if device && self.platform.is_ram(physical, size_bytes) {
+            return Err(Error::OutOfRange.into());
+        }
         let slot = Id::new(memory.index() as u32);
         self.map(cx, target, slot, address, physical, pages, protection, device)?;
         Ok(0)

@@ -6,7 +6,7 @@ use tocsin_abi::{Error, Handle, Kind, MessageState, MessageStatus, PacketKind, R
 
 use crate::arena::Id;
 use crate::kernel::{Cx, Kernel, Outcome, Stop};
-use crate::objects::{MessageId, NO_CPU, PortId, ProcessId};
+use crate::objects::{MessageId, NO_CPU, PortId, ProcessId, SlotId};
 use crate::platform::{Frame, Platform};
 use crate::port::{Node, Posted, Source, Tag};
 use crate::reset_cells;
@@ -27,6 +27,8 @@ pub struct Message {
     pub node: Node,
     /// Packet to the interrupt server: orphaned, or in a storm.
     pub notice: Node,
+    /// The handle through which it was bound: the binding goes with it.
+    pub binder: Cell<SlotId>,
     /// State.
     pub state: Cell<MessageState>,
     /// CPU whose local context may use it; none while it has two vectors or none.
@@ -76,6 +78,7 @@ impl Default for Message {
         Message {
             node: Node::default(),
             notice: Node::default(),
+            binder: Cell::default(),
             state: Cell::new(MessageState::Reserved),
             home: Cell::new(NO_CPU),
             cpu: Cell::default(),
@@ -102,7 +105,7 @@ impl Default for Message {
 }
 
 reset_cells!(Message {
-    state: MessageState::Reserved, home: NO_CPU, cpu: 0, vector: 0, old_cpu: 0,
+    binder: Id::NONE,    state: MessageState::Reserved, home: NO_CPU, cpu: 0, vector: 0, old_cpu: 0,
     old_vector: 0, last_cpu: 0, stormed: false, pending: 0, data: 0, address: 0,
     delivered: 0, coalesced: 0, blocked: 0, rate_events: 0, window_events: 0,
     window_ticks: 0, window_start: 0, clients: 0, handles: 0, payer: Id::NONE;
@@ -277,6 +280,7 @@ impl<P: Platform> Kernel<P> {
             return Err(Error::AlreadyBound.into());
         }
         self.tie(&message.node, port, key, PacketKind::Message);
+        message.binder.set(SlotId::new(handle.index() as u32));
         let pending = message.pending.replace(0);
         if pending == 0 {
             return Ok(0);
@@ -297,11 +301,18 @@ impl<P: Platform> Kernel<P> {
         if !self.is_tied(&message.node) {
             return Err(Error::NotBound.into());
         }
+        self.untie_message(id);
+        Ok(0)
+    }
+
+    /// Undoes a binding; a packet that nobody has seen becomes pending events.
+    pub fn untie_message(&self, id: MessageId) {
+        let message = self.messages.get(id);
         if self.withdraw(Source::new(Tag::Message, id.index()), &message.node) {
             self.take_back(message);
         }
         message.node.port.set(Id::NONE);
-        Ok(0)
+        message.binder.set(Id::NONE);
     }
 
     /// A packet that nobody has seen becomes pending events again.

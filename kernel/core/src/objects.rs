@@ -54,6 +54,8 @@ pub struct Endpoint {
     pub port: Cell<PortId>,
     /// Handles that name it.
     pub handles: Cell<u32>,
+    /// Those among them that can receive: without any, a call has nowhere to go.
+    pub receive_handles: Cell<u32>,
     /// Who pays for it.
     pub payer: Cell<ProcessId>,
 }
@@ -66,13 +68,14 @@ impl Default for Endpoint {
             home: Cell::new(NO_CPU),
             port: Cell::default(),
             handles: Cell::default(),
+            receive_handles: Cell::default(),
             payer: Cell::default(),
         }
     }
 }
 
 reset_cells!(Endpoint {
-    home: NO_CPU, port: Id::NONE, handles: 0, payer: Id::NONE;
+    home: NO_CPU, port: Id::NONE, handles: 0, receive_handles: 0, payer: Id::NONE;
     receivers, senders
 });
 

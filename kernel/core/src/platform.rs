@@ -42,6 +42,9 @@ pub trait Platform {
     /// Bytes of free frames.
     fn free_bytes(&self) -> u64;
 
+    /// Whether any of this range is RAM: then it is never mapped as a device's.
+    fn is_ram(&self, address: u64, bytes: u64) -> bool;
+
     /// A new address space; `None` when out of frames.
     fn space_create(&self) -> Option<u64>;
     /// Frees an address space and its tables. Nothing is mapped in it any more.

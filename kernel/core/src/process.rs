@@ -286,6 +286,24 @@ impl<P: Platform> Kernel<P> {
             return Err(Error::BadAddress.into());
         }
         check_user_pages(ipc_buffer, PAGE_BYTES)?;
+        let id = self.new_thread(cx, target, ipc_buffer, priority as u8, cpu as u8)?;
+        self.thread(id.1).frame.start(entry, stack, argument);
+        Ok(id.0)
+    }
+
+    /// Makes a thread with its IPC buffer. Returns its handle, as a result register has
+    /// it, and the thread.
+    ///
+    /// # Errors
+    /// `AlreadyMapped`, `NoMemory`, `NoHandles`.
+    pub fn new_thread(
+        &self,
+        cx: Cx,
+        target: ProcessId,
+        ipc_buffer: u64,
+        priority: u8,
+        cpu: u8,
+    ) -> Result<(u64, ThreadId), Error> {
         let cost = THREAD_BYTES + PAGE_BYTES;
         // What the mapping below charges to the same account must fit as well.
         self.room_for(cx.process, cost + 5 * PAGE_BYTES, &self.threads)?;
@@ -294,22 +312,21 @@ impl<P: Platform> Kernel<P> {
         let mapped = self.map(cx, target, Id::NONE, ipc_buffer, frame, 1, protection, false);
         if let Err(error) = mapped {
             self.platform.free_frames(frame, 1);
-            return Err(error.into());
+            return Err(error);
         }
         let (handle, id) = self.make(cx.process, Kind::Thread, cost, &self.threads);
         let id = ThreadId::new(id.index());
         let thread = self.thread(id);
         thread.payer.set(cx.process);
-        thread.frame.start(entry, stack, argument);
-        thread.priority.set(priority as u8);
-        thread.cpu.set(cpu as u8);
+        thread.priority.set(priority);
+        thread.cpu.set(cpu);
         thread.ipc_buffer.set(frame);
         self.join_process(target, id, thread);
-        Ok(handle)
+        Ok((handle, id))
     }
 
     /// Makes a thread one of a process's.
-    pub fn join_process(&self, target: ProcessId, id: ThreadId, thread: &Thread<P::Frame>) {
+    fn join_process(&self, target: ProcessId, id: ThreadId, thread: &Thread<P::Frame>) {
         let process = self.process(target);
         thread.process.set(target);
         thread.space.set(process.space.get());

@@ -1,0 +1,7 @@
+//! Links the kernel where boot/kernel.ld says.
+fn main() {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../boot/kernel.ld");
+    println!("cargo:rerun-if-changed={script}");
+    println!("cargo:rustc-link-arg-bins=-T{script}");
+    println!("cargo:rustc-link-arg-bins=--no-pie");
+}

@@ -1,0 +1,23 @@
+//! What an architecture provides. The only place with `cfg(target_arch)`.
+//!
+//! | item | meaning |
+//! | --- | --- |
+//! | `early_print` | text to the early console, before there are servers |
+//! | `end(success)` | power off or halt; never returns |
+//! | `cpu_index`, `cpu_index_or_zero` | this CPU's number; the second also before start-up |
+//! | `Frame`, `FRAME_BYTES` | saved registers of a thread, laid out for the entry code |
+//! | `init_boot_cpu`, `start_cpus` | bring up this CPU; bring up the others |
+//! | `enter(frame)` | leave the kernel to a thread whose space is loaded |
+//! | `idle` | wait for an interrupt with nothing to run |
+//! | `load_space`, `leave_space` | switch address space; to the kernel's own |
+//! | `set_frame` | where the next entry saves registers |
+//! | `paging` | page tables: create, plan, map, unmap, translate |
+//! | `now`, `ticks_per_second`, `arm_timer` | the counter and this CPU's timer |
+//! | `poke`, `end_of_interrupt`, `pause` | interrupt controller and spin hint |
+//! | `io_read`, `io_write` | I/O ports, or `NotSupported` |
+//! | `device_vectors`, `hardware_id` | vector space facts for remappers |
+
+#[cfg(target_arch = "x86_64")]
+mod x86_64;
+#[cfg(target_arch = "x86_64")]
+pub use x86_64::*;

@@ -1,0 +1,181 @@
+//! x86_64.
+
+mod apic;
+mod clock;
+mod entry;
+mod frame;
+mod gdt;
+mod idt;
+pub mod paging;
+mod percpu;
+mod ports;
+mod serial;
+mod smp;
+
+use core::arch::asm;
+
+use x86_64::registers::control::{Cr0, Cr0Flags, Cr4, Cr4Flags, Efer, EferFlags};
+use x86_64::registers::model_specific::{LStar, SFMask, Star};
+use x86_64::registers::rflags::RFlags;
+
+pub use apic::{arm_timer, end_of_interrupt, poke};
+pub use clock::{now, ticks_per_second};
+pub use entry::enter;
+pub use frame::Frame;
+pub use percpu::{cpu_index, cpu_index_or_zero, leave_space, load_space, set_frame};
+pub use ports::{io_read, io_write};
+pub use serial::{early_init, early_print};
+pub use smp::start_cpus;
+
+/// First and last vector for devices. Below are exceptions and the kernel's own
+/// vectors, which must have the lowest priority: an answered poke proves that the CPU
+/// has taken every device event before it (Intel SDM vol. 3, 11.8.3: the vector's upper
+/// bits are its priority).
+pub const DEVICE_VECTORS: (u8, u8) = (0x30, 0xef);
+/// Inter-processor poke.
+pub const POKE_VECTOR: u8 = 0x20;
+/// Local APIC timer.
+pub const TIMER_VECTOR: u8 = 0x21;
+/// Spurious interrupts of the local APIC.
+pub const SPURIOUS_VECTOR: u8 = 0xff;
+
+/// Brings up CPU 0: descriptor tables, system-call entry, local APIC, clock.
+pub fn init_boot_cpu(local_apic: u64) {
+    clock::calibrate();
+    apic::init(local_apic);
+    init_this_cpu(0);
+    apic::calibrate_timer();
+}
+
+/// What every CPU does for itself.
+pub fn init_this_cpu(index: usize) {
+    percpu::init(index);
+    gdt::load(percpu::get());
+    idt::load();
+    percpu::install(index);
+    apic::enable_this_cpu(index);
+    init_control_registers();
+    init_system_call();
+}
+
+fn init_control_registers() {
+    let features = cpu_features();
+    // SAFETY: no user code runs yet; kernel mappings are W^X already and no user page
+    // is touched through user mappings, so WP, SMEP and SMAP forbid nothing we do. No
+    // floating point is used anywhere: EM and TS make a user's attempt a fault.
+    unsafe {
+        Cr0::update(|flags| {
+            flags.insert(Cr0Flags::WRITE_PROTECT | Cr0Flags::EMULATE_COPROCESSOR);
+            flags.insert(Cr0Flags::TASK_SWITCHED);
+            flags.remove(Cr0Flags::MONITOR_COPROCESSOR);
+        });
+    }
+    // SAFETY: as above; only features that the CPU reports are set.
+    unsafe {
+        Cr4::update(|flags| {
+            flags.insert(Cr4Flags::PAGE_GLOBAL);
+            flags.remove(Cr4Flags::OSFXSR | Cr4Flags::OSXMMEXCPT_ENABLE | Cr4Flags::OSXSAVE);
+            flags.set(Cr4Flags::SUPERVISOR_MODE_EXECUTION_PROTECTION, features.smep);
+            flags.set(Cr4Flags::SUPERVISOR_MODE_ACCESS_PREVENTION, features.smap);
+            flags.set(Cr4Flags::USER_MODE_INSTRUCTION_PREVENTION, features.umip);
+        });
+    }
+}
+
+/// Protections that this CPU has.
+#[derive(Clone, Copy, Debug)]
+pub struct Features {
+    /// The kernel can not execute user pages.
+    pub smep: bool,
+    /// The kernel can not touch user pages through their mapping.
+    pub smap: bool,
+    /// User code can not read descriptor-table registers.
+    pub umip: bool,
+}
+
+/// Reads CPUID leaf 7 (Intel SDM vol. 2, CPUID).
+#[must_use]
+pub fn cpu_features() -> Features {
+    let max = core::arch::x86_64::__cpuid(0).eax;
+    if max < 7 {
+        return Features { smep: false, smap: false, umip: false };
+    }
+    let leaf = core::arch::x86_64::__cpuid_count(7, 0);
+    Features {
+        smep: leaf.ebx >> 7 & 1 != 0,
+        smap: leaf.ebx >> 20 & 1 != 0,
+        umip: leaf.ecx >> 2 & 1 != 0,
+    }
+}
+
+fn init_system_call() {
+    // SAFETY: the entry code handles `syscall` from here on.
+    unsafe {
+        Efer::update(|flags| {
+            flags.insert(EferFlags::SYSTEM_CALL_EXTENSIONS | EferFlags::NO_EXECUTE_ENABLE);
+        });
+    }
+    LStar::write(entry::system_call_address());
+    // SAFETY: the selectors are those of `gdt`, in the order that SYSCALL and SYSRET want
+    // (Intel SDM vol. 3, 5.8.8).
+    unsafe { Star::write_raw(gdt::SYSRET_BASE, gdt::KERNEL_CODE) };
+    SFMask::write(
+        RFlags::INTERRUPT_FLAG
+            | RFlags::TRAP_FLAG
+            | RFlags::DIRECTION_FLAG
+            | RFlags::NESTED_TASK
+            | RFlags::ALIGNMENT_CHECK,
+    );
+}
+
+/// What remappers call CPU `index`: its local APIC id.
+#[must_use]
+pub fn hardware_id(index: usize) -> u64 {
+    u64::from(apic::id_of(index))
+}
+
+/// Waits for an interrupt; the entry code starts from a fresh stack when it comes.
+pub fn idle() -> ! {
+    // SAFETY: interrupts may come: the entry code recognises this code by its privilege
+    // level, saves nothing of it and never returns to it.
+    unsafe {
+        asm!("2:", "sti", "hlt", "jmp 2b", options(noreturn, nomem, nostack));
+    }
+}
+
+/// Spin hint.
+pub fn pause() {
+    core::hint::spin_loop();
+}
+
+/// Powers off: QEMU's isa-debug-exit, else halts for good.
+pub fn end(success: bool) -> ! {
+    let code = if success { 0x10 } else { 0x11 };
+    ports::write_u32(0xf4, code);
+    loop {
+        // SAFETY: stops this CPU with interrupts off; nothing runs after.
+        unsafe { asm!("cli", "hlt", options(nomem, nostack)) };
+    }
+}
+
+/// The address that the last page fault was about.
+#[must_use]
+pub fn fault_address() -> u64 {
+    x86_64::registers::control::Cr2::read_raw()
+}
+
+/// Name of an exception (Intel SDM vol. 3, table 6-1).
+#[must_use]
+pub fn exception_name(number: u64) -> &'static str {
+    match number {
+        0 => "divide error",
+        1 => "debug exception",
+        3 => "breakpoint",
+        6 => "invalid instruction",
+        7 => "floating point, which is not supported",
+        13 => "protection fault",
+        14 => "page fault",
+        17 => "misaligned access",
+        _ => "exception",
+    }
+}

@@ -1,0 +1,219 @@
+//! Starting the other CPUs: INIT, then start-up (Intel SDM vol. 3, 8.4.4).
+//!
+//! A CPU starts in real mode below 1 MiB. The trampoline takes it to long mode in the
+//! kernel's address space, where it finds its number, and from there on it is like the
+//! boot CPU.
+
+use core::arch::global_asm;
+use core::slice;
+use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use tocsin_abi::limits::MAX_CPUS;
+
+use super::apic::{ICR_INIT, ICR_STARTUP, own_id, send};
+use super::{clock, init_this_cpu, paging};
+use crate::mm::direct;
+
+// Offsets in the trampoline of what is patched or referred to.
+const GDT: usize = 0x10;
+const GDT_POINTER: usize = 0x30;
+const FAR_32: usize = 0x38;
+const FAR_64: usize = 0x40;
+const ROOT: usize = 0x48;
+const STACK: usize = 0x50;
+const ENTRY: usize = 0x58;
+
+global_asm!(
+    r#"
+    .section .rodata.trampoline, "a"
+    .global tocsin_trampoline, tocsin_trampoline_end, tocsin_tr_32, tocsin_tr_64
+    .code16
+    .balign 16
+tocsin_trampoline:
+    jmp tocsin_tr_16
+    .org tocsin_trampoline + {gdt}
+    .quad 0
+    .quad 0x00cf9b000000ffff            // 0x08: 32-bit code
+    .quad 0x00cf93000000ffff            // 0x10: data
+    .quad 0x00af9b000000ffff            // 0x18: 64-bit code
+    .org tocsin_trampoline + {gdt_pointer}
+    .word 31
+    .long 0                             // patched: address of the table
+    .org tocsin_trampoline + {far32}
+    .long 0                             // patched
+    .word 0x08
+    .org tocsin_trampoline + {far64}
+    .long 0                             // patched
+    .word 0x18
+    .org tocsin_trampoline + {root}
+    .quad 0
+    .quad 0
+    .quad 0
+tocsin_tr_16:
+    cli
+    cld
+    mov ax, cs
+    mov ds, ax
+    xor ebx, ebx
+    mov bx, cs
+    shl ebx, 4                          // where this code lies
+    .byte 0x66                          // all 32 bits of the table's address
+    lgdt [{gdt_pointer}]
+    mov eax, cr0
+    or eax, 1
+    mov cr0, eax
+    .byte 0x66, 0xff, 0x2e              // jmp far dword ptr [far32]
+    .word {far32}
+    .code32
+tocsin_tr_32:
+    mov ax, 0x10
+    mov ds, ax
+    mov es, ax
+    mov ss, ax
+    mov eax, cr4
+    or eax, 0x20                        // PAE
+    mov cr4, eax
+    mov eax, [ebx + {root}]
+    mov cr3, eax
+    mov ecx, 0xc0000080                 // EFER: long mode, no-execute
+    rdmsr
+    or eax, 0x900
+    wrmsr
+    mov eax, cr0
+    or eax, 0x80010000                  // paging, write protect
+    mov cr0, eax
+    jmp fword ptr [ebx + {far64}]
+    .code64
+tocsin_tr_64:
+    mov rsp, [rbx + {stack}]
+    mov rax, [rbx + {entry}]
+    xor ebp, ebp
+    call rax
+    ud2
+tocsin_trampoline_end:
+    .section .text
+    .code64
+    "#,
+    gdt = const GDT,
+    gdt_pointer = const GDT_POINTER,
+    far32 = const FAR_32,
+    far64 = const FAR_64,
+    root = const ROOT,
+    stack = const STACK,
+    entry = const ENTRY,
+);
+
+unsafe extern "C" {
+    safe static tocsin_trampoline: u8;
+    safe static tocsin_trampoline_end: u8;
+    safe static tocsin_tr_32: u8;
+    safe static tocsin_tr_64: u8;
+}
+
+/// The CPU that starts now, and how many have arrived.
+static STARTING: AtomicUsize = AtomicUsize::new(0);
+static ARRIVED: AtomicUsize = AtomicUsize::new(1);
+static RUN: AtomicU64 = AtomicU64::new(0);
+/// How long a CPU may take to arrive.
+const PATIENCE_MS: u64 = 500;
+
+fn offset(label: *const u8) -> usize {
+    label as usize - (&raw const tocsin_trampoline) as usize
+}
+
+/// The trampoline's frames: code, then three tables.
+struct Low {
+    address: u64,
+}
+
+impl Low {
+    fn bytes(&self) -> &'static mut [u8] {
+        // SAFETY: `boot` has set these frames aside for us, and the direct map covers
+        // them.
+        unsafe { slice::from_raw_parts_mut(direct(self.address), 4096) }
+    }
+
+    fn patch(&self, at: usize, value: &[u8]) {
+        self.bytes()[at..at + value.len()].copy_from_slice(value);
+    }
+
+    fn prepare(&self, stack: u64, root: u64) {
+        let len = offset(&raw const tocsin_trampoline_end);
+        // SAFETY: the code lies between its two labels.
+        let code = unsafe { slice::from_raw_parts(&raw const tocsin_trampoline, len) };
+        self.bytes()[..len].copy_from_slice(code);
+        let linear = |offset: usize| (self.address as u32 + offset as u32).to_le_bytes();
+        self.patch(GDT_POINTER + 2, &linear(GDT));
+        self.patch(FAR_32, &linear(offset(&raw const tocsin_tr_32)));
+        self.patch(FAR_64, &linear(offset(&raw const tocsin_tr_64)));
+        self.patch(ROOT, &root.to_le_bytes());
+        self.patch(STACK, &stack.to_le_bytes());
+        self.patch(ENTRY, &(arrive as *const () as u64).to_le_bytes());
+    }
+}
+
+/// Starts the CPUs with these local APIC ids, the boot CPU's own among them, and lets
+/// them run `run(index)`. `low` is the physical address of four free frames below 1 MiB.
+/// Returns how many CPUs there are; `missing` is told of those that do not come.
+pub fn start_cpus(
+    ids: &[u32],
+    low: u64,
+    run: fn(usize) -> !,
+    mut missing: impl FnMut(u32),
+) -> usize {
+    RUN.store(run as *const () as u64, Ordering::Release);
+    let own = own_id();
+    let mut count = 1;
+    let root = paging::start_up_root(low + 4096);
+    for &id in ids.iter().filter(|&&id| id != own) {
+        if count == MAX_CPUS {
+            break;
+        }
+        let stack = super::percpu::boot_stack_of(count);
+        Low { address: low }.prepare(stack, root);
+        STARTING.store(count, Ordering::Release);
+        if start(id, low) {
+            count += 1;
+        } else {
+            missing(id);
+        }
+    }
+    count
+}
+
+fn start(id: u32, low: u64) -> bool {
+    let before = ARRIVED.load(Ordering::Acquire);
+    send(id, ICR_INIT);
+    wait_ms(10, || false);
+    let page = (low >> 12) as u32;
+    for _ in 0..2 {
+        send(id, ICR_STARTUP | page);
+        if wait_ms(PATIENCE_MS / 2, || ARRIVED.load(Ordering::Acquire) > before) {
+            return true;
+        }
+    }
+    false
+}
+
+fn wait_ms(ms: u64, done: impl Fn() -> bool) -> bool {
+    let end = clock::now() + clock::ticks_per_second() / 1000 * ms;
+    while clock::now() < end {
+        if done() {
+            return true;
+        }
+        core::hint::spin_loop();
+    }
+    done()
+}
+
+/// First Rust code of a started CPU, on its own stack.
+extern "C" fn arrive() -> ! {
+    let index = STARTING.load(Ordering::Acquire);
+    paging::load(paging::kernel_root());
+    init_this_cpu(index);
+    let run = RUN.load(Ordering::Acquire) as *const ();
+    // SAFETY: `start_cpus` stored a function of this type.
+    let run = unsafe { core::mem::transmute::<*const (), fn(usize) -> !>(run) };
+    ARRIVED.fetch_add(1, Ordering::AcqRel);
+    run(index)
+}

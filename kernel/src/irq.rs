@@ -1,0 +1,143 @@
+//! Interrupts and exceptions: from the entry code to the objects and out again.
+
+use core::fmt::Write;
+
+use kernel_core::{Cx, Id, Stop};
+use tocsin_abi::startup::EXIT_FAULT;
+
+use crate::arch::{self, Frame};
+use crate::state::{self, System};
+use crate::sync;
+
+/// How soon a CPU that runs threads comes back to a teardown that is not finished.
+const TEARDOWN_PAUSE_NS: u64 = 1_000_000;
+
+fn context(cpu: usize) -> Cx {
+    Cx { cpu, exclusive: false, thread: Id::NONE, process: Id::NONE }
+}
+
+/// A device's interrupt. Constant work: table, message, port, thread.
+#[inline(always)]
+pub fn device(vector: u8) -> *const Frame {
+    let cpu = arch::cpu_index();
+    sync::enter(cpu);
+    arch::end_of_interrupt();
+    let kernel = state::get();
+    if kernel.device_event(context(cpu), vector).is_err() {
+        exclusively(cpu, |kernel, cx| kernel.device_event(cx, vector));
+    }
+    resume(cpu)
+}
+
+/// This CPU's timer.
+pub fn timer() -> *const Frame {
+    let cpu = arch::cpu_index();
+    sync::enter(cpu);
+    arch::end_of_interrupt();
+    if state::get().timer_interrupt(context(cpu)).is_err() {
+        exclusively(cpu, |kernel, cx| kernel.timer_interrupt(cx));
+    }
+    resume(cpu)
+}
+
+/// Somebody wants this CPU to look: at its run queue, or at an eviction (which waiting
+/// for the lock has answered by now).
+pub fn poke() -> *const Frame {
+    let cpu = arch::cpu_index();
+    sync::enter(cpu);
+    arch::end_of_interrupt();
+    state::get().poke_interrupt(context(cpu));
+    resume(cpu)
+}
+
+/// Nothing happened.
+pub fn spurious() -> *const Frame {
+    let cpu = arch::cpu_index();
+    sync::enter(cpu);
+    resume(cpu)
+}
+
+#[cold]
+fn exclusively(cpu: usize, action: impl Fn(&System, Cx) -> Result<(), Stop>) {
+    sync::enter_exclusive(cpu);
+    // An exclusive context does not escalate.
+    let _ = action(state::get(), Cx { exclusive: true, ..context(cpu) });
+    sync::leave_exclusive(cpu);
+}
+
+/// A user thread's exception ends its process.
+pub extern "C" fn user_exception(number: u64, frame: &Frame) -> *const Frame {
+    let address = arch::fault_address();
+    let cpu = arch::cpu_index();
+    sync::enter(cpu);
+    sync::enter_exclusive(cpu);
+    let kernel = state::get();
+    let thread = kernel.cpu(cpu).current.get();
+    // It may have been killed by another CPU meanwhile.
+    if thread.is_some() {
+        let process = kernel.thread(thread).process.get();
+        let cx = Cx { cpu, exclusive: true, thread, process };
+        let _ = writeln!(
+            kernel.log(cx),
+            "kernel: process {} ends: {} at {:#x}, address {:#x}, error {:#x}",
+            process.index(),
+            arch::exception_name(number),
+            frame.rip.get(),
+            address,
+            frame.error.get(),
+        );
+        let _ = kernel.process_exit(cx, EXIT_FAULT | number);
+    }
+    sync::leave_exclusive(cpu);
+    resume(cpu)
+}
+
+/// Decides which thread runs and prepares its return. Ends the local context.
+#[inline(always)]
+pub fn resume(cpu: usize) -> *const Frame {
+    let kernel = state::get();
+    if kernel.dying.get().is_some() {
+        tear_down(cpu);
+    }
+    let next = kernel.choose(cpu);
+    if next.is_none() {
+        rest(cpu);
+    }
+    let thread = kernel.thread(next);
+    arch::set_frame(&thread.frame);
+    arch::load_space(thread.space.get());
+    sync::leave(cpu);
+    &raw const thread.frame
+}
+
+/// One bounded step of a teardown. Threads that are ready go first after it; the timer
+/// brings us back.
+#[cold]
+fn tear_down(cpu: usize) {
+    sync::enter_exclusive(cpu);
+    let kernel = state::get();
+    let cx = Cx { exclusive: true, ..context(cpu) };
+    if kernel.teardown_step(cx) {
+        let soon = arch::now() + arch::ticks_per_second() * TEARDOWN_PAUSE_NS / 1_000_000_000;
+        let local = kernel.cpu(cpu);
+        if soon < local.armed.get() {
+            local.armed.set(soon);
+            arch::arm_timer(soon);
+        }
+    }
+    sync::leave_exclusive(cpu);
+}
+
+/// Nothing to run.
+#[cold]
+fn rest(cpu: usize) -> ! {
+    arch::leave_space();
+    sync::leave(cpu);
+    arch::idle()
+}
+
+/// First entry of a CPU into its scheduler.
+pub fn run(cpu: usize) -> ! {
+    sync::enter(cpu);
+    arch::enter(resume(cpu))
+}

@@ -1,0 +1,193 @@
+//! The machine, as `kernel-core` sees it.
+
+use core::cell::Cell;
+use core::slice;
+
+use kernel_core::Platform;
+use tocsin_abi::ipc::IpcBuffer;
+use tocsin_abi::limits::{PAGE_BYTES, USER_END};
+use tocsin_abi::{Error, Handle, Rights};
+
+use crate::arch::{self, paging};
+use crate::mm;
+use crate::sync;
+
+/// The real machine.
+pub struct Machine;
+
+/// An IPC buffer, through the direct map. User code may write it at any time; every
+/// access is to a cell.
+fn ipc_words(buffer: u64) -> &'static [Cell<u64>] {
+    let pointer = mm::direct(buffer).cast::<Cell<u64>>();
+    // SAFETY: an IPC buffer is a whole frame that lives as long as its thread; all bits
+    // are valid.
+    unsafe { slice::from_raw_parts(pointer, PAGE_BYTES as usize / 8) }
+}
+
+fn ipc_buffer(buffer: u64) -> *mut IpcBuffer {
+    mm::direct(buffer).cast()
+}
+
+/// Walks user memory page by page. All of it has been checked to be user addresses.
+fn for_each_part(
+    space: u64,
+    address: u64,
+    len: u64,
+    write: bool,
+    mut action: impl FnMut(*mut u8, usize, usize),
+) -> Result<(), Error> {
+    let end = address.checked_add(len).ok_or(Error::BadAddress)?;
+    if end > USER_END {
+        return Err(Error::BadAddress);
+    }
+    let mut at = address;
+    while at < end {
+        let part = (PAGE_BYTES - at % PAGE_BYTES).min(end - at);
+        let physical = paging::translate(space, at, write).ok_or(Error::BadAddress)?;
+        action(mm::direct(physical), (at - address) as usize, part as usize);
+        at += part;
+    }
+    Ok(())
+}
+
+impl Platform for Machine {
+    type Frame = arch::Frame;
+
+    #[inline(always)]
+    fn now(&self) -> u64 {
+        arch::now()
+    }
+
+    fn ticks(&self, ns: u64) -> u64 {
+        let ticks = u128::from(ns) * u128::from(arch::ticks_per_second()) / 1_000_000_000;
+        u64::try_from(ticks).unwrap_or(u64::MAX - 1)
+    }
+
+    fn nanoseconds(&self, ticks: u64) -> u64 {
+        let ns = u128::from(ticks) * 1_000_000_000 / u128::from(arch::ticks_per_second());
+        u64::try_from(ns).unwrap_or(u64::MAX)
+    }
+
+    fn arm_timer(&self, deadline: u64) {
+        arch::arm_timer(deadline);
+    }
+
+    fn poke(&self, cpu: usize) {
+        arch::poke(cpu);
+    }
+
+    fn evict(&self, cpu: usize) {
+        sync::evict(cpu);
+    }
+
+    fn alloc_frames(&self, pages: u64) -> Option<u64> {
+        mm::alloc_block(pages)
+    }
+
+    fn free_frames(&self, address: u64, pages: u64) {
+        mm::free_block(address, pages);
+    }
+
+    fn free_bytes(&self) -> u64 {
+        mm::free_bytes()
+    }
+
+    fn is_ram(&self, address: u64, bytes: u64) -> bool {
+        mm::is_ram(address, bytes)
+    }
+
+    fn space_create(&self) -> Option<u64> {
+        paging::create()
+    }
+
+    fn space_destroy(&self, space: u64) {
+        paging::destroy(space);
+    }
+
+    fn space_plan(&self, space: u64, address: u64, pages: u64) -> Result<u64, Error> {
+        paging::plan(space, address, pages)
+    }
+
+    fn space_map(
+        &self,
+        space: u64,
+        address: u64,
+        physical: u64,
+        pages: u64,
+        protection: Rights,
+        device: bool,
+    ) {
+        paging::map(space, address, physical, pages, protection, device);
+    }
+
+    fn space_unmap(&self, space: u64, address: u64, pages: u64) {
+        paging::unmap(space, address, pages);
+    }
+
+    fn copy_to_user(&self, space: u64, address: u64, bytes: &[u8]) -> Result<(), Error> {
+        let len = bytes.len() as u64;
+        self.check_user_writable(space, address, len)?;
+        for_each_part(space, address, len, true, |to, offset, part| {
+            let from = &bytes[offset..offset + part];
+            // SAFETY: `to` is user RAM of at least `part` bytes under the direct map, and
+            // does not overlap the kernel's own `bytes`.
+            unsafe { to.copy_from_nonoverlapping(from.as_ptr(), part) };
+        })
+    }
+
+    fn check_user_writable(&self, space: u64, address: u64, bytes: u64) -> Result<(), Error> {
+        for_each_part(space, address, bytes, true, |_, _, _| {})
+    }
+
+    fn copy_from_user(&self, space: u64, address: u64, bytes: &mut [u8]) -> Result<(), Error> {
+        let len = bytes.len() as u64;
+        for_each_part(space, address, len, false, |from, offset, part| {
+            let to = &mut bytes[offset..offset + part];
+            // SAFETY: `from` is user RAM of at least `part` bytes under the direct map,
+            // and does not overlap the kernel's own `bytes`.
+            unsafe { to.as_mut_ptr().copy_from_nonoverlapping(from, part) };
+        })
+    }
+
+    fn ipc_copy(&self, from: u64, to: u64, count: usize) {
+        let (from, to) = (ipc_words(from), ipc_words(to));
+        for (to, from) in to.iter().zip(from).take(count).skip(4) {
+            to.set(from.get());
+        }
+    }
+
+    fn ipc_handle(&self, buffer: u64, index: usize) -> (Handle, Rights) {
+        let buffer = ipc_buffer(buffer);
+        // SAFETY: a whole frame, any bits are valid; volatile since user code may write.
+        let handle = unsafe { (&raw const (*buffer).handles[index]).read_volatile() };
+        // SAFETY: as above.
+        let rights = unsafe { (&raw const (*buffer).rights[index]).read_volatile() };
+        (handle, Rights::from_bits_retain(rights))
+    }
+
+    fn ipc_set_handle(&self, buffer: u64, index: usize, handle: Handle) {
+        let buffer = ipc_buffer(buffer);
+        // SAFETY: a whole frame; volatile since user code may read.
+        unsafe { (&raw mut (*buffer).handles[index]).write_volatile(handle) };
+    }
+
+    fn io_read(&self, port: u16, width: u64) -> Result<u64, Error> {
+        arch::io_read(port, width)
+    }
+
+    fn io_write(&self, port: u16, width: u64, value: u64) -> Result<(), Error> {
+        arch::io_write(port, width, value)
+    }
+
+    fn early_print(&self, text: &[u8]) {
+        arch::early_print(text);
+    }
+
+    fn device_vectors(&self) -> (u8, u8) {
+        arch::DEVICE_VECTORS
+    }
+
+    fn cpu_hardware_id(&self, cpu: usize) -> u64 {
+        arch::hardware_id(cpu)
+    }
+}

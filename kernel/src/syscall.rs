@@ -1,0 +1,163 @@
+//! System calls: from the entry code to the objects and out again.
+
+use kernel_core::kernel::Outcome;
+use kernel_core::{Cx, Frame as _, Stop};
+use tocsin_abi::{Error, Handle, Rights, Syscall, Tag};
+
+use crate::arch::{self, Frame};
+use crate::irq;
+use crate::state::{self, System};
+use crate::sync;
+
+/// Arguments 0 to 5.
+type Arguments = [u64; 6];
+
+/// The safe body of the entry code. The frame of the calling thread holds what must
+/// survive; the arguments are still in registers.
+pub extern "C" fn system_call(
+    a0: u64,
+    a1: u64,
+    a2: u64,
+    a3: u64,
+    a4: u64,
+    a5: u64,
+    number: u64,
+) -> *const Frame {
+    let cpu = arch::cpu_index();
+    sync::enter(cpu);
+    let kernel = state::get();
+    let thread = kernel.cpu(cpu).current.get();
+    if thread.is_none() {
+        // Killed by another CPU on its way in.
+        return irq::resume(cpu);
+    }
+    let caller = kernel.thread(thread);
+    let cx = Cx { cpu, exclusive: false, thread, process: caller.process.get() };
+    let arguments = [a0, a1, a2, a3, a4, a5];
+    match dispatch(kernel, cx, number, arguments) {
+        Ok(result) => caller.frame.set_result(result),
+        Err(Stop::Set | Stop::Again) => {}
+        Err(Stop::Error(error)) => caller.frame.set_result(error.to_register()),
+        Err(Stop::Escalate) => exclusively(cx, number, arguments),
+    }
+    irq::resume(cpu)
+}
+
+/// Runs the call with the kernel to itself.
+#[cold]
+fn exclusively(cx: Cx, number: u64, arguments: Arguments) {
+    sync::enter_exclusive(cx.cpu);
+    let kernel = state::get();
+    let cx = Cx { exclusive: true, ..cx };
+    // Another CPU may have killed the caller while nobody held its lock.
+    while kernel.cpu(cx.cpu).current.get() == cx.thread {
+        let frame = &kernel.thread(cx.thread).frame;
+        match dispatch(kernel, cx, number, arguments) {
+            Ok(result) => frame.set_result(result),
+            Err(Stop::Set | Stop::Again) => {}
+            Err(Stop::Error(error)) => frame.set_result(error.to_register()),
+            // Something changed on the way (calls that failed were dropped): once more.
+            Err(Stop::Escalate) => continue,
+        }
+        break;
+    }
+    sync::leave_exclusive(cx.cpu);
+}
+
+#[inline(always)]
+fn dispatch(kernel: &System, cx: Cx, number: u64, a: Arguments) -> Outcome {
+    // The calls of the interrupt and IPC paths first, and in line.
+    match number {
+        n if n == Syscall::IpcCall as u64 => {
+            kernel.ipc_call(cx, handle(a[0]), Tag(a[1]), [a[2], a[3], a[4], a[5]])
+        }
+        n if n == Syscall::IpcReplyReceive as u64 => {
+            kernel.ipc_reply_receive(cx, handle(a[0]), Tag(a[1]), [a[2], a[3], a[4], a[5]])
+        }
+        n if n == Syscall::PortWait as u64 => kernel.port_wait(cx, handle(a[0]), a[1], a[2], a[3]),
+        n if n == Syscall::PortSignal as u64 => kernel.port_signal(cx, handle(a[0]), a[1]),
+        n if n == Syscall::KernelNop as u64 => Ok(0),
+        _ => dispatch_other(kernel, cx, number, a),
+    }
+}
+
+fn handle(word: u64) -> Handle {
+    // A handle is 32 bits; anything larger is not one.
+    u32::try_from(word).map_or(Handle::NONE, Handle)
+}
+
+/// Rights come as a word; bits that mean nothing widen, so they are refused there.
+fn rights(word: u64) -> Rights {
+    u16::try_from(word).map_or(Rights::from_bits_retain(u16::MAX), Rights::from_bits_retain)
+}
+
+#[inline(never)]
+fn dispatch_other(kernel: &System, cx: Cx, number: u64, a: Arguments) -> Outcome {
+    let Some(call) = Syscall::from_number(number) else {
+        return Err(Error::BadSyscall.into());
+    };
+    let h = handle(a[0]);
+    match call {
+        Syscall::KernelNop => Ok(0),
+        Syscall::ThreadYield => {
+            kernel.thread_yield(cx);
+            Err(Stop::Set)
+        }
+        Syscall::ClockRead => Ok(kernel_core::Platform::nanoseconds(&kernel.platform, arch::now())),
+        Syscall::IpcCall => kernel.ipc_call(cx, h, Tag(a[1]), [a[2], a[3], a[4], a[5]]),
+        Syscall::IpcReceive => kernel.ipc_receive(cx, h),
+        Syscall::IpcReply => kernel.ipc_reply(cx, Tag(a[0]), [a[1], a[2], a[3], a[4]]),
+        Syscall::IpcReplyReceive => {
+            kernel.ipc_reply_receive(cx, h, Tag(a[1]), [a[2], a[3], a[4], a[5]])
+        }
+        Syscall::PortWait => kernel.port_wait(cx, h, a[1], a[2], a[3]),
+        Syscall::PortSignal => kernel.port_signal(cx, h, a[1]),
+        Syscall::HandleDuplicate => kernel.handle_duplicate(cx, h, rights(a[1]), a[2]),
+        Syscall::HandleClose => kernel.handle_close(cx, h),
+        Syscall::HandleRevoke => kernel.handle_revoke(cx, h),
+        Syscall::HandleInfo => kernel.handle_info(cx, h),
+        Syscall::ProcessCreate => kernel.process_create(cx, a[0]),
+        Syscall::ProcessGrant => kernel.process_grant(cx, h, handle(a[1]), rights(a[2]), a[3]),
+        Syscall::ProcessBind => kernel.process_bind(cx, h, handle(a[1]), a[2]),
+        Syscall::ProcessKill => kernel.process_kill(cx, h),
+        Syscall::ProcessExit => kernel.process_exit(cx, a[0]),
+        Syscall::ProcessInfo => kernel.process_info(cx, h),
+        Syscall::ThreadCreate => kernel.thread_create(cx, h, a[1], a[2], a[3], a[4], a[5]),
+        Syscall::ThreadStart => kernel.thread_start(cx, h),
+        Syscall::ThreadKill => kernel.thread_kill(cx, h),
+        Syscall::MemoryCreate => kernel.memory_create(cx, a[0]),
+        Syscall::MemoryInfo => kernel.memory_info(cx, h),
+        Syscall::MemoryMap => {
+            kernel.memory_map(cx, h, handle(a[1]), a[2], a[3], a[4], rights(a[5]))
+        }
+        Syscall::MemoryUnmap => kernel.memory_unmap(cx, h, a[1]),
+        Syscall::PhysicalSlice => kernel.physical_slice(cx, h, a[1], a[2], rights(a[3])),
+        Syscall::IoPortsSlice => kernel.ioports_slice(cx, h, a[1], a[2], rights(a[3])),
+        Syscall::IoPortRead => kernel.ioport_read(cx, h, a[1], a[2]),
+        Syscall::IoPortWrite => kernel.ioport_write(cx, h, a[1], a[2], a[3]),
+        Syscall::EndpointCreate => kernel.endpoint_create(cx),
+        Syscall::EndpointBind => kernel.endpoint_bind(cx, h, handle(a[1])),
+        Syscall::PortCreate => kernel.port_create(cx),
+        Syscall::TimerCreate => kernel.timer_create(cx, h, a[1]),
+        Syscall::TimerSet => kernel.timer_set(cx, h, a[1]),
+        Syscall::TimerCancel => kernel.timer_cancel(cx, h),
+        Syscall::MessageCreate => kernel.message_create(cx, h, a[1], a[2], a[3]),
+        Syscall::MessageActivate => kernel.message_activate(cx, h, a[1], a[2]),
+        Syscall::MessageSettle => kernel.message_settle(cx, h),
+        Syscall::MessageDeactivate => kernel.message_deactivate(cx, h),
+        Syscall::MessageBlock => kernel.message_block(cx, h),
+        Syscall::MessageUnblock => kernel.message_unblock(cx, h),
+        Syscall::MessageBind => kernel.message_bind(cx, h, handle(a[1]), a[2]),
+        Syscall::MessageUnbind => kernel.message_unbind(cx, h),
+        Syscall::MessageSignal => kernel.message_signal(cx, h),
+        Syscall::MessageRead => kernel.message_read(cx, h),
+        Syscall::MessageRate => kernel.message_rate(cx, h, a[1], a[2]),
+        Syscall::ControlBind => kernel.control_bind(cx, h, handle(a[1])),
+        Syscall::ControlInfo => kernel.control_info(cx, h, a[1]),
+        Syscall::VectorDrain => kernel.vector_drain(cx, h, a[1], a[2]),
+        Syscall::DebugWrite => kernel.debug_write(cx, h, a[1], a[2]),
+        Syscall::DebugBind => kernel.debug_bind(cx, h, handle(a[1]), a[2]),
+        Syscall::DebugRead => kernel.debug_read(cx, h, a[1], a[2]),
+        Syscall::DebugStats => kernel.debug_stats(cx, h),
+    }
+}
