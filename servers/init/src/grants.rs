@@ -4,6 +4,7 @@
 use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::{String, ToString};
+use core::cell::RefCell;
 
 use libsys::object::Endpoint;
 use libsys::spawn::Spawner;
@@ -41,7 +42,15 @@ pub struct Grants<'a> {
     hardware: &'a Hardware,
     modules: &'a Modules,
     manifest: &'a Manifest,
-    endpoints: BTreeMap<String, Endpoint>,
+    endpoints: BTreeMap<String, Made>,
+}
+
+/// An endpoint. Init can call it and mint for it, and receives nothing on it: when its
+/// receiver dies nobody can answer, and the kernel tells those who wait.
+struct Made {
+    caller: Endpoint,
+    /// Kept until the receiver has been given it.
+    receiver: RefCell<Option<Endpoint>>,
 }
 
 impl<'a> Grants<'a> {
@@ -55,16 +64,19 @@ impl<'a> Grants<'a> {
         let mut endpoints = BTreeMap::new();
         for grant in manifest.programs().flat_map(|program| &program.grants) {
             if let Grant::Receive(name) = grant {
-                let endpoint = Endpoint::new().context(name)?;
-                endpoints.insert(name.clone(), endpoint);
+                let whole = Endpoint::new().context(name)?;
+                let rights = CALL | Rights::MINT | Rights::REVOKE;
+                let caller = whole.duplicate(rights).context(name)?;
+                let receiver = RefCell::new(Some(whole));
+                endpoints.insert(name.clone(), Made { caller, receiver });
             }
         }
         Ok(Self { authority, hardware, modules, manifest, endpoints })
     }
 
-    /// The endpoint with this name, with all rights.
+    /// The endpoint with this name, to call.
     pub fn endpoint(&self, name: &str) -> Option<Handle> {
-        self.endpoints.get(name).map(Endpoint::handle)
+        self.endpoints.get(name).map(|made| made.caller.handle())
     }
 
     /// Gives a new process all that the manifest grants its program, `number` in the
@@ -126,9 +138,12 @@ impl<'a> Grants<'a> {
             Grant::DebugLog | Grant::DebugWrite | Grant::DebugStats => {}
             Grant::Receive(name) => {
                 let name_there = format!("receive:{name}");
-                spawner
-                    .grant(&name_there, self.find(name)?, Rights::RECEIVE, 0)
-                    .context("grant")?;
+                // Who receives may also mint: it decides what its callers' badges mean.
+                let rights = Rights::RECEIVE | Rights::MINT | CALL | HAND_ON;
+                let made = self.endpoints.get(name).and_then(|made| made.receiver.take());
+                let whole = made.ok_or(Fatal::new("has a receiver already"))?;
+                // Init's own is closed here.
+                spawner.grant(&name_there, whole.handle(), rights, 0).context("grant")?;
             }
             Grant::Endpoint(name) => {
                 let by_device = BY_DEVICE.contains(&name.as_str());
@@ -154,7 +169,7 @@ impl<'a> Grants<'a> {
                 let values = (module.bytes.len() as u64, 0);
                 let name_there = format!("module:{name}");
                 spawner
-                    .grant_with(&name_there, module.handle, Rights::READ, 0, values)
+                    .grant_with(&name_there, module.handle, Rights::READ | HAND_ON, 0, values)
                     .context("grant")?;
             }
         }

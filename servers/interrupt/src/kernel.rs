@@ -18,7 +18,7 @@ impl Kernel {
         Self { control, storm }
     }
 
-    /// Starts a message's rate budget (again: a storm ends it).
+    /// Sets a new message's rate budget.
     fn set_rate(&self, message: Handle) -> Result<(), Error> {
         if let Some(storm) = self.storm {
             sys::message_rate(message, storm.events, storm.window_ns)?;
@@ -63,8 +63,8 @@ impl KernelMessages for Kernel {
     }
 
     fn unblock(&mut self, message: Handle) -> Result<(), Error> {
-        sys::message_unblock(message)?;
-        self.set_rate(message)
+        // The kernel starts the message's rate budget again.
+        sys::message_unblock(message).map(drop)
     }
 
     fn signal(&mut self, message: Handle) -> Result<(), Error> {

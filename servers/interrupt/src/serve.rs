@@ -3,7 +3,7 @@
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
-use init_control::{SYSTEM_BADGE, SetQuota, SetSource};
+use init_control::{ClientGone, SYSTEM_BADGE, SetQuota, SetSource};
 use interrupt_core::{
     AllocRequest, Core, Domain, FaultOwner, KernelMessages, MessageId, Remapper, RequesterId,
 };
@@ -145,6 +145,11 @@ impl<R: Remapper> Interrupts<R> {
     /// What init and pci say of a client.
     fn system(&mut self, label: u32, words: &[u64]) -> Result<Answer, Error> {
         let (client, policy) = match label {
+            ClientGone::LABEL => {
+                let gone = ClientGone::decode(words).ok_or(Error::Malformed)?;
+                self.core.client_gone(RequesterId::from_bits(gone.requester));
+                return Ok(Answer::ok(&Nothing));
+            }
             SetQuota::LABEL => {
                 self.policy.set_quota(SetQuota::decode(words).ok_or(Error::Malformed)?)
             }

@@ -2,7 +2,7 @@
 
 use alloc::collections::BTreeMap;
 
-use init_control::{Release, SYSTEM_BADGE, SetSource, Source};
+use init_control::{ClientGone, Release, SYSTEM_BADGE, SetSource, Source};
 use libsys::ipc::{self, Answer, Handles, Request, Service};
 use libsys::object::{Capability, Endpoint, Memory};
 use libsys::{println, sys};
@@ -86,20 +86,28 @@ impl Pci {
             Some(SourceCheck::Buses { first, last }) => Source::Buses { first, last },
         };
         println!("pci: messages of {own} arrive with its bridge's id ({source:x?})");
-        let made = sys::handle_duplicate(self.interrupt, Rights::CALL, SYSTEM_BADGE);
-        let system = made.map(|made| Endpoint::own(made.handle())).map_err(|_| Error::NoMemory)?;
         let set = SetSource { requester: own.bits(), source };
-        let reply = ipc::call(system.handle(), SetSource::LABEL, &set.words(), &[]);
-        match reply {
-            Ok(reply) if reply.label == 0 => Ok(()),
-            _ => Err(Error::NoMemory),
-        }
+        let told = self.tell(SetSource::LABEL, &set.words());
+        if told { Ok(()) } else { Err(Error::NoMemory) }
+    }
+
+    /// Says something to the interrupt server as one part of the system to another.
+    fn tell(&self, label: u32, words: &[u64]) -> bool {
+        let Ok(made) = sys::handle_duplicate(self.interrupt, Rights::CALL, SYSTEM_BADGE) else {
+            return false;
+        };
+        let system = Endpoint::own(made.handle());
+        ipc::call(system.handle(), label, words, &[]).is_ok_and(|reply| reply.label == 0)
     }
 
     /// Takes back what a driver has. False when nobody has the device.
     fn release(&mut self, requester: u16) -> bool {
         let Some(claim) = self.claims.remove(&requester) else { return false };
         claim.end(&mut self.machine.config);
+        let gone = ClientGone { requester };
+        if !self.tell(ClientGone::LABEL, &gone.words()) {
+            println!("pci: the interrupt server did not hear that {requester:04x} is free");
+        }
         true
     }
 

@@ -55,6 +55,33 @@ pub enum Source {
     },
 }
 
+/// To the interrupt server, from [`SYSTEM_BADGE`] only: nobody drives this device any more.
+/// What its driver held of messages ends, also what a driver that died at the wrong moment
+/// never got to know of.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ClientGone {
+    /// The client's device.
+    pub requester: u16,
+}
+
+impl ClientGone {
+    /// Its label.
+    pub const LABEL: u32 = 0x104;
+
+    /// As IPC words.
+    #[must_use]
+    pub const fn words(self) -> [u64; 1] {
+        [self.requester as u64]
+    }
+
+    /// From IPC words; `None` unless they are exactly such a request.
+    #[must_use]
+    pub fn decode(words: &[u64]) -> Option<Self> {
+        let [requester] = *words else { return None };
+        Some(Self { requester: requester.try_into().ok()? })
+    }
+}
+
 impl SetSource {
     /// Its label.
     pub const LABEL: u32 = 0x103;
@@ -142,8 +169,11 @@ mod tests {
         for words in [&[][..], &[1], &[1, 2, 3], &[0x1_0000, 1], &[1, 1 << 32]] {
             assert_eq!(SetQuota::decode(words), None, "{words:x?}");
         }
+        let gone = ClientGone { requester: 0xffff };
+        assert_eq!(ClientGone::decode(&gone.words()), Some(gone));
         for words in [&[][..], &[1, 2], &[0x1_0000]] {
             assert_eq!(Release::decode(words), None, "{words:x?}");
+            assert_eq!(ClientGone::decode(words), None, "{words:x?}");
         }
     }
 }
