@@ -1,0 +1,142 @@
+//! What a driver may do to configuration space.
+//!
+//! A driver reaches its own function only, through the server. It may read all of it. It may write four bits of the command
+//! register and nothing else:
+//!
+//! * BARs, the expansion ROM and a bridge's windows decide who answers to which addresses: moving one would lay a device over
+//!   another's registers, or over RAM;
+//! * bus numbers decide which requester id a device sends with: changing one would let it speak for another;
+//! * the MSI capability holds a pair: only the server writes it, from a message that the driver has, so that no driver makes
+//!   up a pair. MSI-X's enable and mask bits have an operation each;
+//! * power management, PCI Express control, vendor-specific and device-specific registers have effects that nobody has looked
+//!   at. What a driver needs of them becomes an operation of the server, not a write.
+
+use crate::{
+    CAPABILITY_MSI, CAPABILITY_MSIX, Capability, Command, ConfigExt, ConfigSpace, Function, Kind,
+    Register, Width, capabilities,
+    header::{BAR0, COMMAND, EXPANSION_ROM, HEADER_END},
+};
+
+/// The bits of the command register that a driver may change.
+pub const DRIVER_BITS: Command =
+    Command::IO.union(Command::MEMORY).union(Command::BUS_MASTER).union(Command::INTX_DISABLE);
+
+/// Why a write was refused. Nothing was changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// The function is a bridge: no driver has one.
+    Bridge,
+    /// Base address registers and the expansion ROM.
+    Address,
+    /// The command register was not written as 16 bits with a value of 16 bits.
+    CommandWidth,
+    /// A bit of the command register that is not a driver's would change.
+    CommandBits {
+        /// Which bits.
+        bits: u16,
+    },
+    /// Any other register of the header.
+    Header,
+    /// In the MSI capability: use the server's MSI operations.
+    Msi,
+    /// In the MSI-X capability: use the server's MSI-X operations.
+    Msix,
+    /// In any other capability.
+    Capability {
+        /// Its id.
+        id: u8,
+    },
+    /// Behind the header, and in no capability that is known.
+    DeviceSpecific,
+}
+
+/// Decides about a write, changing nothing. `Ok` has the value to write to the command register.
+pub fn decide_write<C: ConfigSpace + ?Sized>(
+    config: &C,
+    function: &Function,
+    register: Register,
+    value: u32,
+) -> Result<u16, Refusal> {
+    if function.kind != Kind::Endpoint {
+        return Err(Refusal::Bridge);
+    }
+    match register.offset() {
+        // The four bytes of command and status.
+        COMMAND..=0x07 => {
+            if register != COMMAND_REGISTER || value > 0xffff {
+                return Err(Refusal::CommandWidth);
+            }
+            let wanted = Command::from_bits_retain(value as u16);
+            let current = Command::from_bits_retain(config.read16(function.address, COMMAND));
+            let foreign = (wanted ^ current) - DRIVER_BITS;
+            if foreign.is_empty() {
+                Ok(wanted.bits())
+            } else {
+                Err(Refusal::CommandBits { bits: foreign.bits() })
+            }
+        }
+        BAR0..=0x27 | EXPANSION_ROM..=0x33 => Err(Refusal::Address),
+        offset if offset < HEADER_END => Err(Refusal::Header),
+        offset => Err(behind_header(config, function, offset)),
+    }
+}
+
+/// The one register that can be written.
+const COMMAND_REGISTER: Register = match Register::new(COMMAND, Width::Word) {
+    Some(register) => register,
+    None => panic!("the command register is aligned"),
+};
+
+/// Names what is at an offset behind the header: the last capability that begins at or before it. Where a capability ends is
+/// known for few of them, so the answer can name one too many; it is a refusal in every case.
+fn behind_header<C: ConfigSpace + ?Sized>(config: &C, function: &Function, offset: u16) -> Refusal {
+    if offset >= 0x100 {
+        return Refusal::DeviceSpecific;
+    }
+    let before = capabilities(config, function.address)
+        .flatten()
+        .filter(|capability| capability.offset <= offset)
+        .max_by_key(|capability| capability.offset);
+    match before {
+        Some(Capability { id, .. }) => match id {
+            CAPABILITY_MSI => Refusal::Msi,
+            CAPABILITY_MSIX => Refusal::Msix,
+            id => Refusal::Capability { id },
+        },
+        None => Refusal::DeviceSpecific,
+    }
+}
+
+/// A driver's read of its own function: all of it may be read, and nothing there changes by being read (PCIe §7.2: reads of
+/// configuration space have no side effects).
+pub fn read<C: ConfigSpace + ?Sized>(config: &C, function: &Function, register: Register) -> u32 {
+    config.read(function.address, register)
+}
+
+/// A driver's write: decided, then done.
+pub fn write<C: ConfigSpace + ?Sized>(
+    config: &mut C,
+    function: &Function,
+    register: Register,
+    value: u32,
+) -> Result<(), Refusal> {
+    let command = decide_write(config, function, register, value)?;
+    config.write16(function.address, COMMAND, command);
+    Ok(())
+}
+
+/// Sets or clears driver bits without a read-modify-write on the driver's side; other bits in `set` and `clear` are ignored.
+pub fn change_command<C: ConfigSpace + ?Sized>(
+    config: &mut C,
+    function: &Function,
+    set: Command,
+    clear: Command,
+) -> Result<Command, Refusal> {
+    if function.kind != Kind::Endpoint {
+        return Err(Refusal::Bridge);
+    }
+    let current = Command::from_bits_retain(config.read16(function.address, COMMAND));
+    let wanted = (current - (clear & DRIVER_BITS)) | (set & DRIVER_BITS);
+    config.write16(function.address, COMMAND, wanted.bits());
+    Ok(wanted)
+}
