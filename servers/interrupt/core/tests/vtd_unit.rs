@@ -481,3 +481,26 @@ fn machine_helper() {
     assert_eq!(machine.unit().unwrap().capabilities().name, "VT-d");
     assert!(machine.violations().is_empty());
 }
+
+/// The queue filled up while it stood still, and then its first descriptor is refused: the
+/// driver finds out although nobody waits for that one any more.
+#[test]
+fn full_queue_with_an_error() {
+    for resume_at_tail in [false, true] {
+        let (model, mut unit) = start(VtdOptions { resume_at_tail, ..Default::default() });
+        let entry = one(&mut unit);
+        let pair = unit.compose(&entry, None);
+        let _ = unit.route(&entry, target(0, 0x41));
+        assert_eq!(model.message(Some(A), pair), event(0, 0x41));
+        model.hang(true);
+        let mut pending = unit.unroute(&entry);
+        for _ in 0..130 {
+            pending = unit.flush(pending).unwrap_err().0;
+        }
+        model.refuse_invalidations(1);
+        model.hang(false);
+        let _ = unit.flush(pending).unwrap();
+        assert_eq!(model.message(Some(A), pair), MessageOutcome::Blocked(FaultReason::NotPresent));
+        quiet(&model);
+    }
+}

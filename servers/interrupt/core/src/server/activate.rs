@@ -32,15 +32,21 @@ impl<R: Remapper, K: KernelMessages> Core<R, K> {
             record.state = State::Active;
             return Ok(aim);
         }
-        let lease = self.take_vector(record.cpus)?;
+        let cpus = record.cpus;
+        if !self.stop_if_owed(slot) {
+            return Err(Error::BadState);
+        }
+        let lease = self.take_vector(cpus)?;
         let aim = target(&self.apics, &lease);
         if let Err(error) = self.kernel.activate(handle, aim.cpu, aim.vector) {
             self.vectors.cancel(lease);
             return Err(Error::Kernel(error));
         }
         if let Err((unrouted, error)) = self.open(slot, aim) {
-            // If the kernel will not let go of the vector, it will not call it drained.
-            self.stop_in_kernel(handle);
+            if self.kernel.deactivate(handle).is_err() {
+                self.statistics.undo_failures += 1;
+                self.table.get_mut(slot).stop_owed = true;
+            }
             self.set_aside(slot, unrouted, Some(lease));
             return Err(Error::Hardware(error));
         }
@@ -97,10 +103,14 @@ impl<R: Remapper, K: KernelMessages> Core<R, K> {
         }
     }
 
-    /// Undoes an activation or an unblocking. A kernel that fails here is counted.
-    pub(super) fn stop_in_kernel(&mut self, handle: K::Handle) {
-        if self.kernel.deactivate(handle).is_err() {
-            self.statistics.undo_failures += 1;
+    /// Stops in the kernel what should have been stopped before; `false`: still not.
+    pub(super) fn stop_if_owed(&mut self, slot: u32) -> bool {
+        let record = self.table.get_mut(slot);
+        if record.stop_owed {
+            // Without a handle the kernel object is gone, and its vectors drain.
+            let stopped = record.handle.is_none_or(|it| self.kernel.deactivate(it).is_ok());
+            record.stop_owed = !stopped;
         }
+        !record.stop_owed
     }
 }

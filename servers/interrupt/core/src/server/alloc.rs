@@ -64,6 +64,8 @@ impl<R: Remapper, K: KernelMessages> Core<R, K> {
                 Some(Error::QuotaExceeded)
             } else if core.table.left() < count {
                 Some(Error::NoMessages)
+            } else if core.entries_left().is_some_and(|left| left < count) {
+                Some(Error::NoEntries)
             } else {
                 None
             }
@@ -84,6 +86,14 @@ impl<R: Remapper, K: KernelMessages> Core<R, K> {
             ReserveError::NoEntries => Error::NoEntries,
             ReserveError::NoContiguous => Error::NoContiguous,
         })
+    }
+
+    /// `None` where there is no table.
+    fn entries_left(&self) -> Option<u32> {
+        match self.pair {
+            PairKind::Stable => Some(self.by_entry.len() as u32 - self.remapper.entries_used()),
+            PairKind::Direct => None,
+        }
     }
 
     fn alloc_singles(

@@ -156,7 +156,7 @@ impl<R: Remapper, K: KernelMessages> Core<R, K> {
             },
         };
         self.settle(slot);
-        if !self.destroy_if_dying(slot) {
+        if !self.destroy_if_dying(slot) || !self.stop_if_owed(slot) {
             return Some(Item { slot, vector, proof: Proof::Flushed(flushed) });
         }
         if let Some(retired) = &vector

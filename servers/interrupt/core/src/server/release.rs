@@ -48,10 +48,13 @@ impl<R: Remapper, K: KernelMessages> Core<R, K> {
     /// Ends a message whatever the kernel says: what it refuses is tried again later.
     fn end(&mut self, slot: u32) {
         let record = self.table.get_mut(slot);
-        if let Some(handle) = record.handle
-            && self.kernel.destroy(handle).is_ok()
-        {
-            record.handle = None;
+        if let Some(handle) = record.handle {
+            if self.kernel.destroy(handle).is_ok() {
+                record.handle = None;
+            } else if record.vector.is_some() {
+                // At least silent. When this fails too, only the remapper stops it.
+                record.stop_owed = self.kernel.deactivate(handle).is_err();
+            }
         }
         self.table.kill(slot);
         self.bury_when_quiet(slot);

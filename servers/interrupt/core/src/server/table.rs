@@ -31,6 +31,8 @@ pub(super) struct Record<H> {
     pub(super) client: u16,
     /// The kernel knows its vector: as its own, or as one that drains.
     pub(super) armed: bool,
+    /// The kernel would not stop it when an activation was taken back.
+    pub(super) stop_owed: bool,
     /// It moved, and the kernel still accepts its former vector.
     pub(super) moving: bool,
     /// Quarantine items about it.
@@ -68,6 +70,7 @@ impl<H> Table<H> {
                 storm: false,
                 client: 0,
                 armed: false,
+                stop_owed: false,
                 moving: false,
                 waiting: 0,
                 stale: 0,
@@ -146,6 +149,7 @@ impl<H> Table<H> {
         record.state = State::Free;
         record.storm = false;
         record.armed = false;
+        record.stop_owed = false;
         record.moving = false;
         record.faults = 0;
         record.previous = NONE;

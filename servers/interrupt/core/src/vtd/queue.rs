@@ -85,10 +85,11 @@ impl<M: DmaRegion> Queue<M> {
         registers: &mut impl VtdRegisters,
         what: CacheInvalidate,
     ) -> Result<(), HardwareError> {
-        if !self.empty {
-            // One slot stays unused: a full ring would look like an empty one.
-            let used = self.tail.wrapping_sub(self.head(registers)) & (self.size - 1);
-            if self.size - 1 - used < PER_FLUSH {
+        if !self.empty && self.room(registers) < PER_FLUSH {
+            // Perhaps it stands still because of an error that came after our last wait.
+            self.recover(registers);
+            self.publish_tail(registers);
+            if self.room(registers) < PER_FLUSH {
                 return Err(HardwareError::QueueFull);
             }
         }
@@ -96,8 +97,18 @@ impl<M: DmaRegion> Queue<M> {
         self.push(Descriptor::Cache(what));
         self.push(self.wait_descriptor());
         self.empty = false;
-        registers.write64(offset::QUEUE_TAIL, self.tail as u64 * DESCRIPTOR as u64);
+        self.publish_tail(registers);
         Ok(())
+    }
+
+    /// Free slots. One stays unused: a full ring would look like an empty one.
+    fn room(&self, registers: &mut impl VtdRegisters) -> u32 {
+        let used = self.tail.wrapping_sub(self.head(registers)) & (self.size - 1);
+        self.size - 1 - used
+    }
+
+    fn publish_tail(&self, registers: &mut impl VtdRegisters) {
+        registers.write64(offset::QUEUE_TAIL, self.tail as u64 * DESCRIPTOR as u64);
     }
 
     fn wait(&mut self, registers: &mut impl VtdRegisters) -> Attempt {
@@ -120,7 +131,8 @@ impl<M: DmaRegion> Queue<M> {
     }
 
     /// §6.5.2.10: with IQE the head stands at the refused descriptor. It is replaced by a
-    /// wait, which is always legal, and the unit goes on when the bit is cleared.
+    /// wait, which is always legal, and the unit goes on when the bit is cleared (QEMU 7.2:
+    /// when the tail is written next). Whoever asked for the refused invalidation asks again.
     fn recover(&mut self, registers: &mut impl VtdRegisters) {
         let errors = fault_status(registers).of(FaultStatus::QUEUE_ERRORS);
         if errors & FaultStatus::QUEUE_ERROR != 0 {
