@@ -13,7 +13,9 @@ use crate::sync;
 type Arguments = [u64; 6];
 
 /// The safe body of the entry code. The frame of the calling thread holds what must
-/// survive; the arguments are still in registers.
+/// survive; the arguments are still in registers, and the calls of the interrupt and IPC
+/// paths take them from there: each is a function of its own, so that none pays for the
+/// registers that another needs.
 pub extern "C" fn system_call(
     a0: u64,
     a1: u64,
@@ -22,6 +24,22 @@ pub extern "C" fn system_call(
     a4: u64,
     a5: u64,
     number: u64,
+) -> *const Frame {
+    match Syscall::from_number(number) {
+        Some(Syscall::KernelNop) => kernel_nop(),
+        Some(Syscall::IpcCall) => ipc_call(a0, a1, a2, a3, a4, a5),
+        Some(Syscall::IpcReplyReceive) => ipc_reply_receive(a0, a1, a2, a3, a4, a5),
+        Some(Syscall::PortWait) => port_wait(a0, a1, a2, a3),
+        Some(Syscall::PortSignal) => port_signal(a0, a1),
+        _ => any_call(a0, a1, a2, a3, a4, a5, number),
+    }
+}
+
+/// The way of every call: begin a local context, do it, decide who runs.
+#[inline(always)]
+fn perform(
+    call: impl FnOnce(&'static System, Cx) -> Outcome,
+    escalate: impl FnOnce(Cx),
 ) -> *const Frame {
     let cpu = arch::cpu_index();
     sync::enter(cpu);
@@ -33,18 +51,79 @@ pub extern "C" fn system_call(
     }
     let caller = kernel.thread(thread);
     let cx = Cx { cpu, exclusive: false, thread, process: caller.process.get() };
-    let arguments = [a0, a1, a2, a3, a4, a5];
-    match dispatch(kernel, cx, number, arguments) {
+    match call(kernel, cx) {
         Ok(result) => caller.frame.set_result(result),
         Err(Stop::Set | Stop::Again) => {}
         Err(Stop::Error(error)) => caller.frame.set_result(error.to_register()),
-        Err(Stop::Escalate) => exclusively(cx, number, arguments),
+        Err(Stop::Escalate) => escalate(cx),
     }
     irq::resume(cpu)
 }
 
+#[inline(never)]
+extern "C" fn kernel_nop() -> *const Frame {
+    perform(|_, _| Ok(0), |_| ())
+}
+
+#[inline(never)]
+extern "C" fn ipc_call(a0: u64, a1: u64, a2: u64, a3: u64, a4: u64, a5: u64) -> *const Frame {
+    perform(
+        |kernel, cx| kernel.ipc_call(cx, handle(a0), Tag(a1), [a2, a3, a4, a5]),
+        |cx| exclusively(cx, Syscall::IpcCall as u64, [a0, a1, a2, a3, a4, a5]),
+    )
+}
+
+#[inline(never)]
+extern "C" fn ipc_reply_receive(
+    a0: u64,
+    a1: u64,
+    a2: u64,
+    a3: u64,
+    a4: u64,
+    a5: u64,
+) -> *const Frame {
+    perform(
+        |kernel, cx| kernel.ipc_reply_receive(cx, handle(a0), Tag(a1), [a2, a3, a4, a5]),
+        |cx| exclusively(cx, Syscall::IpcReplyReceive as u64, [a0, a1, a2, a3, a4, a5]),
+    )
+}
+
+#[inline(never)]
+extern "C" fn port_wait(a0: u64, a1: u64, a2: u64, a3: u64) -> *const Frame {
+    perform(
+        |kernel, cx| kernel.port_wait(cx, handle(a0), a1, a2, a3),
+        |cx| exclusively(cx, Syscall::PortWait as u64, [a0, a1, a2, a3, 0, 0]),
+    )
+}
+
+#[inline(never)]
+extern "C" fn port_signal(a0: u64, a1: u64) -> *const Frame {
+    perform(
+        |kernel, cx| kernel.port_signal(cx, handle(a0), a1),
+        |cx| exclusively(cx, Syscall::PortSignal as u64, [a0, a1, 0, 0, 0, 0]),
+    )
+}
+
+#[inline(never)]
+extern "C" fn any_call(
+    a0: u64,
+    a1: u64,
+    a2: u64,
+    a3: u64,
+    a4: u64,
+    a5: u64,
+    number: u64,
+) -> *const Frame {
+    let arguments = [a0, a1, a2, a3, a4, a5];
+    perform(
+        |kernel, cx| dispatch(kernel, cx, number, arguments),
+        |cx| exclusively(cx, number, arguments),
+    )
+}
+
 /// Runs the call with the kernel to itself.
 #[cold]
+#[inline(never)]
 fn exclusively(cx: Cx, number: u64, arguments: Arguments) {
     sync::enter_exclusive(cx.cpu);
     let kernel = state::get();
@@ -64,23 +143,6 @@ fn exclusively(cx: Cx, number: u64, arguments: Arguments) {
     sync::leave_exclusive(cx.cpu);
 }
 
-#[inline(always)]
-fn dispatch(kernel: &System, cx: Cx, number: u64, a: Arguments) -> Outcome {
-    // The calls of the interrupt and IPC paths first, and in line.
-    match number {
-        n if n == Syscall::IpcCall as u64 => {
-            kernel.ipc_call(cx, handle(a[0]), Tag(a[1]), [a[2], a[3], a[4], a[5]])
-        }
-        n if n == Syscall::IpcReplyReceive as u64 => {
-            kernel.ipc_reply_receive(cx, handle(a[0]), Tag(a[1]), [a[2], a[3], a[4], a[5]])
-        }
-        n if n == Syscall::PortWait as u64 => kernel.port_wait(cx, handle(a[0]), a[1], a[2], a[3]),
-        n if n == Syscall::PortSignal as u64 => kernel.port_signal(cx, handle(a[0]), a[1]),
-        n if n == Syscall::KernelNop as u64 => Ok(0),
-        _ => dispatch_other(kernel, cx, number, a),
-    }
-}
-
 fn handle(word: u64) -> Handle {
     // A handle is 32 bits; anything larger is not one.
     u32::try_from(word).map_or(Handle::NONE, Handle)
@@ -92,7 +154,7 @@ fn rights(word: u64) -> Rights {
 }
 
 #[inline(never)]
-fn dispatch_other(kernel: &System, cx: Cx, number: u64, a: Arguments) -> Outcome {
+fn dispatch(kernel: &System, cx: Cx, number: u64, a: Arguments) -> Outcome {
     let Some(call) = Syscall::from_number(number) else {
         return Err(Error::BadSyscall.into());
     };
