@@ -79,6 +79,7 @@ unsafe extern "C" {
 // which `call` on an aligned stack gives.
 global_asm!(
     ".globl _start",
+    ".globl tocsin_thread_start",
     "_start:",
     "xor ebp, ebp",
     "and rsp, -16",
