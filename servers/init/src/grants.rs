@@ -161,7 +161,7 @@ impl<'a> Grants<'a> {
                 spawner.grant(name, endpoint, CALL, badge).context("grant")?;
             }
             Grant::Mint(name) => {
-                let rights = CALL | Rights::MINT;
+                let rights = CALL | Rights::MINT | Rights::REVOKE;
                 spawner.grant(name, self.find(name)?, rights, 0).context("grant")?;
             }
             Grant::Module(name) => {
