@@ -27,7 +27,7 @@ extern crate std;
 
 mod arch;
 pub mod elf;
-//pub mod interrupt;
+pub mod interrupt;
 pub mod ipc;
 pub mod map;
 pub mod object;
@@ -36,10 +36,10 @@ pub mod print;
 pub mod server;
 pub mod spawn;
 pub mod startup;
-//pub mod store;
+pub mod store;
 pub mod sys;
 pub mod thread;
-//pub mod wait;
+pub mod wait;
 
 #[cfg(target_os = "none")]
 mod heap;
