@@ -2,10 +2,12 @@
 
 use core::fmt::Write;
 
+use kernel_core::process::Phase;
 use kernel_core::{Cx, Id, Stop};
 use tocsin_abi::startup::EXIT_FAULT;
 
 use crate::arch::{self, Frame};
+use crate::fatal::fatal;
 use crate::state::{self, System};
 use crate::sync;
 
@@ -117,6 +119,10 @@ fn tear_down(cpu: usize) {
     sync::enter_exclusive(cpu);
     let kernel = state::get();
     let cx = Cx { exclusive: true, ..context(cpu) };
+    let init = kernel.process(crate::boot::INIT);
+    if init.phase.get() != Phase::Alive {
+        fatal(format_args!("`init` ended with code {:#x}", init.exit_code.get()));
+    }
     if kernel.teardown_step(cx) {
         let soon = arch::now() + arch::ticks_per_second() * TEARDOWN_PAUSE_NS / 1_000_000_000;
         let local = kernel.cpu(cpu);

@@ -131,10 +131,11 @@ impl<P: Platform> Kernel<P> {
 
     #[inline(always)]
     fn receive_at(&self, cx: Cx, id: EndpointId, endpoint: &Endpoint) -> Outcome {
+        // First of all: it may escalate, and what follows may not be done twice.
+        self.drop_caller(cx)?;
         if endpoint.port.get().is_some() {
             let port = self.ports.get(endpoint.port.get());
             if let Some(packet) = self.take_packet(port) {
-                self.drop_caller(cx)?;
                 self.frame(cx).set_values4(packet.to_values());
                 return Ok(RECEIVED_PACKET);
             }
@@ -143,7 +144,6 @@ impl<P: Platform> Kernel<P> {
         if sender.is_some() {
             return self.receive_queued(cx, endpoint);
         }
-        self.drop_caller(cx)?;
         self.thread(cx.thread).place.set(id.index());
         self.push_back(&endpoint.receivers, cx.thread);
         self.block(cx, State::Receiving);
@@ -162,7 +162,6 @@ impl<P: Platform> Kernel<P> {
             if !cx.may(sender.cpu.get()) {
                 return Err(Stop::Escalate);
             }
-            self.drop_caller(cx)?;
             let payload = Payload {
                 badge: sender.message[0].get(),
                 tag: Tag(sender.message[1].get()),

@@ -204,8 +204,13 @@ impl<P: Platform> Kernel<P> {
             return Ok(Posted::Delivered);
         }
         if port.endpoint.get().is_some() {
-            let receiver = self.pop(&self.endpoints.get(port.endpoint.get()).receivers);
+            let receivers = &self.endpoints.get(port.endpoint.get()).receivers;
+            let receiver = receivers.head.get();
             if receiver.is_some() {
+                if !cx.may(self.thread(receiver).cpu.get()) {
+                    return Err(Stop::Escalate);
+                }
+                let _ = self.pop(receivers);
                 self.hand_over(cx, receiver, RECEIVED_PACKET, node, count, value);
                 return Ok(Posted::Delivered);
             }

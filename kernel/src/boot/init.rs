@@ -64,6 +64,7 @@ pub fn start() -> Result<(), Reason> {
     let kernel = state::get();
     let module = find()?;
     let id = kernel.processes.alloc().ok_or(Error::NoMemory)?;
+    assert!(id == super::INIT, "init comes first");
     let process = kernel.process(id);
     process.space.set(kernel.platform.space_create().ok_or(Error::NoMemory)?);
     process.budget.set(kernel.platform.free_bytes());

@@ -12,14 +12,17 @@ mod memory;
 
 use core::fmt::Write;
 
-use kernel_core::Id;
-use kernel_core::kernel::Cx;
+use kernel_core::objects::ProcessId;
+use kernel_core::{Cx, Id};
 
 use crate::arch;
 use crate::fatal::fatal;
 use crate::irq;
 use crate::state;
 use crate::sync;
+
+/// The first process: the first that the arena gives out.
+pub const INIT: ProcessId = ProcessId::new(1);
 
 /// The context of start-up: one CPU, nobody else.
 const ALONE: Cx = Cx { cpu: 0, exclusive: true, thread: Id::NONE, process: Id::NONE };
