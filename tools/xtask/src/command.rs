@@ -30,11 +30,14 @@ impl Captured {
         self.status.is_some_and(|status| status.success())
     }
 
-    /// Why it did not, in a few words: the last line it printed.
+    /// Why it did not, in a few words: the first line that is marked as an error, or the last.
     pub fn reason(&self) -> String {
         let Some(status) = self.status else { return "no answer in time".into() };
-        match self.text.lines().rev().find(|line| !line.trim().is_empty()) {
-            Some(line) => line.trim().to_string(),
+        let mut lines = self.text.lines().map(str::trim).filter(|line| !line.is_empty());
+        let marked =
+            |line: &&str| ["error:", "E:", "Error:"].iter().any(|mark| line.starts_with(mark));
+        match lines.clone().find(marked).or_else(|| lines.next_back()) {
+            Some(line) => line.to_string(),
             None => status.to_string(),
         }
     }
@@ -125,6 +128,18 @@ mod tests {
         assert!(captured.status.is_none());
         assert_eq!(captured.reason(), "no answer in time");
         assert!(start.elapsed() < Duration::from_secs(20));
+    }
+
+    #[test]
+    fn reason_is_the_error_rather_than_what_follows_it() {
+        let script = "echo start; echo 'error: no server'; echo 16: backtrace; exit 1";
+        let captured = capture(Command::new("sh").args(["-c", script]), Duration::from_secs(10));
+        assert_eq!(captured.expect("sh runs").reason(), "error: no server");
+        let captured = capture(
+            Command::new("sh").args(["-c", "echo a; echo b; exit 1"]),
+            Duration::from_secs(10),
+        );
+        assert_eq!(captured.expect("sh runs").reason(), "b");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Measured figures beside the peers' and the targets: as a table, and as JSON.
 
 use super::figures::{
-    CALIBRATION, CALIBRATION_INSTRUCTIONS, CALIBRATION_SLACK, FIGURES, Figure, ROUNDS,
+    Bar, CALIBRATION, CALIBRATION_INSTRUCTIONS, CALIBRATION_SLACK, FIGURES, Figure, ROUNDS,
 };
 use crate::scenario::serial::BenchLine;
 use serde_json::{Value, json};
@@ -14,12 +14,12 @@ pub struct Row {
 
 impl Row {
     fn met(&self) -> bool {
-        self.line.median <= self.figure.must_reach
+        self.figure.bar.is_none_or(|bar| self.line.median <= bar.must_reach)
     }
 
     /// How the median stands to the targets, in words.
     fn standing(&self) -> String {
-        let Figure { must_reach, aim, .. } = *self.figure;
+        let Some(Bar { must_reach, aim }) = self.figure.bar else { return "no bar is set".into() };
         let median = self.line.median;
         if median <= aim {
             "reached, and the aim".into()
@@ -108,7 +108,9 @@ pub fn text(rows: &[Row]) -> String {
         let mut line = vec![figure.key.to_string()];
         line.extend(numbers);
         line.extend([peer(figure.sel4), peer(figure.linux)]);
-        line.extend([figure.must_reach.to_string(), figure.aim.to_string(), row.standing()]);
+        let bar = figure.bar.map(|bar| [bar.must_reach, bar.aim].map(|number| number.to_string()));
+        line.extend(bar.unwrap_or_else(|| ["-".into(), "-".into()]));
+        line.push(row.standing());
         cells.push(line);
     }
     let width = |column: usize| cells.iter().map(|row| row[column].len()).max().unwrap_or(0);
@@ -149,7 +151,9 @@ pub fn json(rows: &[Row], calibration: Option<&BenchLine>) -> Value {
             let value = json!({
                 "unit": figure.unit,
                 "min": line.min, "median": line.median, "max": line.max, "rounds": line.rounds,
-                "must_reach": figure.must_reach, "aim": figure.aim, "met": row.met(),
+                "must_reach": figure.bar.map(|bar| bar.must_reach),
+                "aim": figure.bar.map(|bar| bar.aim),
+                "met": row.met(),
             });
             (figure.key.to_string(), value)
         })
@@ -172,7 +176,11 @@ mod tests {
 
     fn complete() -> Vec<BenchLine> {
         let mut lines = vec![line(CALIBRATION, CALIBRATION_INSTRUCTIONS + 8)];
-        lines.extend(FIGURES.iter().map(|figure| line(figure.key, figure.must_reach)));
+        lines.extend(
+            FIGURES
+                .iter()
+                .map(|figure| line(figure.key, figure.bar.map_or(1, |bar| bar.must_reach))),
+        );
         lines
     }
 
