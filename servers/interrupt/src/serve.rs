@@ -4,16 +4,13 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use init_control::{ClientGone, SYSTEM_BADGE, SetQuota, SetSource};
-use interrupt_core::{
-    AllocRequest, Core, Domain, FaultOwner, KernelMessages, MessageId, Remapper, RequesterId,
-};
-use libsys::ipc::{Answer, Handles, Request, Service};
+use interrupt_core::{AllocRequest, Core, Domain, FaultOwner, MessageId, Remapper, RequesterId};
+use libsys::ipc::Request;
 use libsys::object::now_ns;
 use libsys::println;
-use tocsin_abi::{Packet, PacketKind, Rights};
+use tocsin_abi::{Packet, PacketKind};
 use tocsin_proto::interrupt::{
-    ALLOC_MAX, Alloc, Allocated, Description, Error, FaultCount, MessageIds, RemapperKind,
-    Request as Asked,
+    ALLOC_MAX, Alloc, Description, Error, FaultCount, RemapperKind, Request as Asked,
 };
 use tocsin_proto::{Nothing, badge};
 
@@ -21,14 +18,8 @@ use crate::answer;
 use crate::kernel::Kernel;
 use crate::policy::Policy;
 use crate::pulse::Pulse;
+use crate::reply::Reply;
 
-/// What a client may do with a message. Not `CONTROL`: only this server moves or blocks.
-const CLIENT_RIGHTS: Rights = Rights::READ
-    .union(Rights::BIND)
-    .union(Rights::SIGNAL)
-    .union(Rights::DUPLICATE)
-    .union(Rights::TRANSFER)
-    .union(Rights::REVOKE);
 /// Numbers in quarantine that are looked at after a request, and when the timer fires.
 const ITEMS_PER_REQUEST: u32 = 2;
 const ITEMS_PER_PULSE: u32 = 256;
@@ -68,15 +59,21 @@ impl<R: Remapper> Interrupts<R> {
         Self { core, remapper, policy, pulse, faults: BTreeMap::new(), held: Vec::new() }
     }
 
-    #[inline]
-    fn answer(&mut self, client: RequesterId, asked: &Asked) -> Result<Answer, Error> {
+    /// Does what a client asks and writes the reply.
+    fn answer(
+        &mut self,
+        client: RequesterId,
+        asked: &Asked,
+        reply: &mut Reply,
+    ) -> Result<(), Error> {
         let id = |id: tocsin_proto::interrupt::MessageId| MessageId::from_bits(id.0);
         match asked {
-            Asked::Alloc(alloc) => return self.alloc(client, alloc),
+            Asked::Alloc(alloc) => return self.alloc(client, alloc, reply),
             Asked::Activate(ask) => {
                 let target = self.core.activate(client, id(ask.id)).map_err(answer::error)?;
                 let info = self.core.info(client, id(ask.id)).map_err(answer::error)?;
-                return Ok(Answer::ok(&answer::activated(target, info.entry)));
+                reply.ok(&answer::activated(target, info.entry));
+                return Ok(());
             }
             Asked::Deactivate(ask) => self.core.deactivate(client, id(ask.id)),
             Asked::Free(ask) => self.core.free(client, id(ask.id)),
@@ -88,25 +85,35 @@ impl<R: Remapper> Interrupts<R> {
                 let info = self.core.info(client, id).map_err(answer::error)?;
                 // A reserved message has wanted CPUs and no target yet.
                 let target = info.target.ok_or(Error::BadState)?;
-                return Ok(Answer::ok(&answer::activated(target, info.entry)));
+                reply.ok(&answer::activated(target, info.entry));
+                return Ok(());
             }
-            Asked::Describe(ask) => return Ok(Answer::ok(&self.describe(ask.cursor))),
+            Asked::Describe(ask) => {
+                reply.ok(&self.describe(ask.cursor));
+                return Ok(());
+            }
             Asked::Info(_) => {
-                let information = answer::information(self.core.describe(), self.remapper);
-                return Ok(Answer::ok(&information));
+                reply.ok(&answer::information(self.core.describe(), self.remapper));
+                return Ok(());
             }
             Asked::Faults(_) => {
                 self.read_faults();
                 let faults = self.faults.get(&client.bits()).copied().unwrap_or(0);
-                return Ok(Answer::ok(&FaultCount { faults }));
+                reply.ok(&FaultCount { faults });
+                return Ok(());
             }
         }
-        .map(|()| Answer::ok(&Nothing))
-        .map_err(answer::error)
+        .map_err(answer::error)?;
+        reply.ok(&Nothing);
+        Ok(())
     }
 
-    #[inline]
-    fn alloc(&mut self, client: RequesterId, alloc: &Alloc) -> Result<Answer, Error> {
+    fn alloc(
+        &mut self,
+        client: RequesterId,
+        alloc: &Alloc,
+        reply: &mut Reply,
+    ) -> Result<(), Error> {
         let request = AllocRequest {
             kind: answer::kind(alloc.kind),
             contiguity: answer::contiguity(alloc.contiguity),
@@ -115,21 +122,8 @@ impl<R: Remapper> Interrupts<R> {
         let mut made = [None; ALLOC_MAX as usize];
         let count = usize::from(alloc.count).min(made.len());
         self.core.alloc(client, &request, &mut made[..count]).map_err(answer::error)?;
-        let mut reply = Allocated::default();
-        for message in made[..count].iter().flatten() {
-            let ids = MessageIds {
-                id: tocsin_proto::interrupt::MessageId(message.id.bits()),
-                address: message.pair.address,
-                data: message.pair.data,
-            };
-            // As many as there is room for: `count` is within the capacity.
-            let _ = reply.messages.push(ids);
-        }
-        let mut answer = Answer::ok(&reply);
-        for message in made[..count].iter().flatten() {
-            answer = answer.lending(message.handle, CLIENT_RIGHTS);
-        }
-        Ok(answer)
+        reply.messages(made[..count].iter().flatten());
+        Ok(())
     }
 
     /// The message number `cursor` in the order of the domain tree.
@@ -142,13 +136,13 @@ impl<R: Remapper> Interrupts<R> {
         Description(messages.nth(place).map(|info| answer::row(&info, cursor + 1)))
     }
 
-    /// What init and pci say of a client.
-    fn system(&mut self, label: u32, words: &[u64]) -> Result<Answer, Error> {
+    /// Does what init and pci say of a client.
+    fn system(&mut self, label: u32, words: &[u64]) -> Result<(), Error> {
         let (client, policy) = match label {
             ClientGone::LABEL => {
                 let gone = ClientGone::decode(words).ok_or(Error::Malformed)?;
                 self.core.client_gone(RequesterId::from_bits(gone.requester));
-                return Ok(Answer::ok(&Nothing));
+                return Ok(());
             }
             SetQuota::LABEL => {
                 self.policy.set_quota(SetQuota::decode(words).ok_or(Error::Malformed)?)
@@ -158,8 +152,7 @@ impl<R: Remapper> Interrupts<R> {
             }
             _ => return Err(Error::Malformed),
         };
-        self.core.register(client, policy).map_err(answer::error)?;
-        Ok(Answer::ok(&Nothing))
+        self.core.register(client, policy).map_err(answer::error)
     }
 
     /// Reads what the unit recorded. The first fault of each sender is a line, the others
@@ -219,28 +212,29 @@ impl<R: Remapper> Interrupts<R> {
             self.pulse.start();
         }
     }
-}
 
-impl<R: Remapper> Service for Interrupts<R>
-where
-    Kernel: KernelMessages<Error = tocsin_abi::Error>,
-{
-    #[inline]
-    fn call(&mut self, request: Request, words: &[u64], handles: &mut Handles) -> Answer {
+    /// Answers a call.
+    pub fn call(&mut self, request: Request, words: &[u64], reply: &mut Reply) {
         let result = if let Some(device) = badge::device_of(request.badge) {
-            Asked::decode(request.label, words, handles.len())
-                .map_err(Error::from)
-                .and_then(|asked| self.answer(RequesterId::from_bits(device), &asked))
+            let client = RequesterId::from_bits(device);
+            match Asked::decode(request.label, words, request.handles) {
+                Ok(asked) => self.answer(client, &asked, reply),
+                Err(error) => Err(error.into()),
+            }
         } else if request.badge == SYSTEM_BADGE {
-            self.system(request.label, words)
+            let done = self.system(request.label, words);
+            done.map(|()| reply.ok(&Nothing))
         } else {
             Err(Error::NotAClient)
         };
+        if let Err(error) = result {
+            reply.refuse(error);
+        }
         self.tidy();
-        result.unwrap_or_else(Answer::refused)
     }
 
-    fn packet(&mut self, packet: Packet) {
+    /// Takes a packet of the kernel's or of the timer.
+    pub fn packet(&mut self, packet: Packet) {
         match PacketKind::from_code(packet.kind) {
             Some(PacketKind::Orphaned) => {
                 // Its driver died, or gave the handle back without a `free`.

@@ -1,0 +1,97 @@
+//! The loop, and a reply that is written in place.
+//!
+//! `libsys::ipc::serve` hands replies around by value; a reply has room for 64 words, and
+//! copying that several times costs more than reserving a message. Here one reply is made
+//! at the start and written by whoever knows its words.
+
+use interrupt_core::{Allocated, Remapper};
+use libsys::ipc::{Event, Server};
+use tocsin_abi::limits::IPC_HANDLES;
+use tocsin_abi::{Error, Handle, Rights};
+use tocsin_proto::interrupt::{self, MessageId, MessageIds};
+use tocsin_proto::{ErrorCode, Frame, Reply as _, Words};
+
+use crate::serve::Interrupts;
+
+/// What a client may do with a message. Not `CONTROL`: only this server moves or blocks.
+const CLIENT_RIGHTS: Rights = Rights::READ
+    .union(Rights::BIND)
+    .union(Rights::SIGNAL)
+    .union(Rights::DUPLICATE)
+    .union(Rights::TRANSFER)
+    .union(Rights::REVOKE);
+
+/// The reply to the call that is being served.
+pub struct Reply {
+    frame: Frame,
+    handles: [(Handle, Rights); IPC_HANDLES],
+    handle_count: usize,
+}
+
+impl Reply {
+    const fn new() -> Self {
+        let none = (Handle::NONE, Rights::empty());
+        Self { frame: Frame::empty(0), handles: [none; IPC_HANDLES], handle_count: 0 }
+    }
+
+    #[inline]
+    fn start(&mut self, label: u32) {
+        self.frame.label = label;
+        self.frame.words = Words::new();
+        self.handle_count = 0;
+    }
+
+    /// Success, with these words.
+    #[inline]
+    pub fn ok(&mut self, words: &impl tocsin_proto::Reply) {
+        self.start(0);
+        words.put(&mut self.frame.words);
+    }
+
+    /// Failure.
+    #[inline]
+    pub fn refuse(&mut self, error: interrupt::Error) {
+        self.start(error.code());
+    }
+
+    /// Success, with messages and their handles.
+    #[inline]
+    pub fn messages<'a>(&mut self, made: impl Iterator<Item = &'a Allocated<Handle>>) {
+        self.start(0);
+        let mut reply = interrupt::Allocated::default();
+        for (message, place) in made.zip(&mut self.handles) {
+            let id = MessageId(message.id.bits());
+            let ids = MessageIds { id, address: message.pair.address, data: message.pair.data };
+            // There is room: `alloc` makes no more than fit into one reply.
+            let _ = reply.messages.push(ids);
+            *place = (message.handle, CLIENT_RIGHTS);
+            self.handle_count += 1;
+        }
+        reply.put(&mut self.frame.words);
+    }
+}
+
+/// Serves until the endpoint is gone, and returns why. A reply that its caller can not take
+/// is dropped; the caller sees `PeerDied`.
+pub fn serve<R: Remapper>(endpoint: Handle, interrupts: &mut Interrupts<R>) -> Error {
+    let mut server = Server::new(endpoint);
+    let mut reply = Reply::new();
+    let mut next = server.receive();
+    loop {
+        match next {
+            Ok(Event::Call(request)) => {
+                interrupts.call(request, server.words(), &mut reply);
+                let handles = &reply.handles[..reply.handle_count];
+                next = server.reply_receive(&reply.frame, handles);
+            }
+            Ok(Event::Packet(packet)) => {
+                interrupts.packet(packet);
+                next = server.receive();
+            }
+            Err(error @ (Error::PeerDied | Error::BadHandle | Error::MissingRight)) => {
+                return error;
+            }
+            Err(_) => next = server.receive(),
+        }
+    }
+}
