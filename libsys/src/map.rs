@@ -4,8 +4,8 @@
 //! no references into it: every access is a volatile read or write of a plain number, with
 //! its offset checked.
 
-use crate::arch;
-use crate::object::{Memory, Physical};
+use crate::object::{Capability, Memory, Physical};
+use crate::{arch, sys};
 use alloc::vec::Vec;
 use tocsin_abi::startup::Startup;
 use tocsin_abi::{Error, Handle, Rights};
@@ -16,6 +16,8 @@ use tocsin_abi::{Error, Handle, Rights};
 pub struct Mapping {
     address: usize,
     len: usize,
+    /// The object, where the mapping owns its handle.
+    object: Option<Capability>,
 }
 
 /// Registers and memory, read and written by offset. Stores work on any of these, so that
@@ -128,12 +130,30 @@ impl Mapping {
         protection: Rights,
     ) -> Result<Mapping, Error> {
         let address = arch::map(object, offset, size_bytes, protection)?;
-        Ok(Mapping { address, len: size_bytes as usize })
+        Ok(Mapping { address, len: size_bytes as usize, object: None })
+    }
+
+    /// Maps a whole memory object or physical range for reading and writing, and keeps it
+    /// open for as long as the mapping lives.
+    ///
+    /// # Errors
+    /// As `memory_info` and `memory_map`.
+    pub fn owning(object: Capability) -> Result<Mapping, Error> {
+        let size = sys::memory_info(object.handle())?.values[0];
+        let mut mapping = Mapping::new(object.handle(), 0, size, Rights::READ | Rights::WRITE)?;
+        mapping.object = Some(object);
+        Ok(mapping)
+    }
+
+    /// The object's handle, where the mapping owns it.
+    #[must_use]
+    pub fn object(&self) -> Option<Handle> {
+        self.object.as_ref().map(Capability::handle)
     }
 
     /// Takes over what is mapped at an address already.
     pub(crate) const fn adopt(address: usize, size_bytes: u64) -> Mapping {
-        Mapping { address, len: size_bytes as usize }
+        Mapping { address, len: size_bytes as usize, object: None }
     }
 
     /// Maps a whole memory object for reading and writing.

@@ -2,7 +2,8 @@
 
 use crate::ipc::{AskError, Handles, ask, ask_with};
 use crate::map::Mapping;
-use crate::object::{Capability, IoPorts, Memory, Physical};
+use crate::object::{Capability, IoPorts};
+use tocsin_abi::limits::PAGE_BYTES;
 use tocsin_abi::{Handle, Rights};
 use tocsin_proto::DecodeError;
 use tocsin_proto::pci::{self as protocol, BarKind, Description, Enables, Width};
@@ -21,30 +22,24 @@ pub struct Device {
 #[must_use = "dropping it unmaps"]
 #[derive(Debug)]
 pub struct MappedBar {
-    /// The registers.
+    /// The pages that the registers are in.
     pub mapping: Mapping,
-    /// Address that the device itself would use for the first byte.
+    /// Offset of the first register in the mapping: a small BAR may begin within a page.
+    pub base: u64,
+    /// Bytes of registers.
+    pub size_bytes: u64,
+    /// Address that the device itself would use for the first register.
     pub bus_address: u64,
-    _range: Physical,
 }
 
 /// Memory that the device and this process share.
 #[must_use = "dropping it unmaps and gives the memory back"]
 #[derive(Debug)]
 pub struct DmaMemory {
-    /// The memory as this process sees it.
+    /// The memory as this process sees it; it owns the memory object.
     pub mapping: Mapping,
     /// Address that the device uses for the first byte.
     pub bus_address: u64,
-    memory: Memory,
-}
-
-impl DmaMemory {
-    /// The memory object.
-    #[must_use]
-    pub const fn memory(&self) -> &Memory {
-        &self.memory
-    }
 }
 
 /// The one handle that a reply must bring.
@@ -83,12 +78,13 @@ impl Device {
         if bar.kind != BarKind::Memory {
             return Err(AskError::Refused(protocol::Error::NoSuchBar));
         }
-        let range = Physical::from(range);
-        let how = Rights::READ | Rights::WRITE;
-        // A BAR smaller than a page shares it: the range covers the page.
-        let size = range.info()?.0;
-        let mapping = Mapping::new(range.handle(), 0, size, how)?;
-        Ok(MappedBar { mapping, bus_address: bar.bus_address, _range: range })
+        let mapping = Mapping::owning(range)?;
+        let base = bar.bus_address % PAGE_BYTES;
+        if base.checked_add(bar.size_bytes).is_none_or(|end| end > mapping.len()) {
+            return Err(AskError::Malformed(DecodeError::BadValue));
+        }
+        let (size_bytes, bus_address) = (bar.size_bytes, bar.bus_address);
+        Ok(MappedBar { mapping, base, size_bytes, bus_address })
     }
 
     /// The ports of an I/O BAR, and the first one's number.
@@ -128,10 +124,11 @@ impl Device {
     /// The server's, or the kernel's for the mapping.
     pub fn dma(self, size_bytes: u64) -> Result<DmaMemory, PciError> {
         let (got, handles) = ask_with(self.endpoint, &protocol::Dma { size_bytes }, &[])?;
-        let memory = Memory::from(only(handles)?);
-        let how = Rights::READ | Rights::WRITE;
-        let mapping = Mapping::new(memory.handle(), 0, got.size_bytes, how)?;
-        Ok(DmaMemory { mapping, bus_address: got.bus_address, memory })
+        let mapping = Mapping::owning(only(handles)?)?;
+        if mapping.len() < size_bytes {
+            return Err(AskError::Malformed(DecodeError::BadValue));
+        }
+        Ok(DmaMemory { mapping, bus_address: got.bus_address })
     }
 
     /// Switches decoders and bus mastering to exactly this.
