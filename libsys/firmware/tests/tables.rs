@@ -55,6 +55,10 @@ fn madt_entry_without_length_ends_the_walk() {
     assert_eq!(entries.len(), 2);
     let what = "MADT entry";
     assert_eq!(entries[1], Err(Error::BadLength { what, length: 0 }));
+    // A length of 1 would let the next entry begin at this one's length.
+    let bytes = table(b"APIC", &hex("00000000 00000000 0001 0008010101000000"));
+    let entries: Vec<_> = Madt::parse(&bytes).unwrap().entries().collect();
+    assert_eq!(entries, [Err(Error::BadLength { what, length: 1 })]);
 }
 
 #[test]
@@ -168,6 +172,15 @@ fn dmar_by_hand() {
     let anything = RequesterId::new(7, 7, 7).unwrap();
     assert_eq!(dmar.unit_of(1, anything, |_| None), Some(unit));
     assert_eq!(dmar.unit_of(0, anything, |_| None), None);
+}
+
+#[test]
+fn x2apic_opt_out_means_nothing_without_remapping() {
+    for (flags, remapping, opt_out) in [(0, false, false), (1, true, false), (2, false, false), (3, true, true)] {
+        let bytes = table(b"DMAR", &[38, flags, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+        let dmar = Dmar::parse(&bytes).unwrap();
+        assert_eq!((dmar.interrupt_remapping(), dmar.x2apic_opt_out()), (remapping, opt_out));
+    }
 }
 
 #[test]

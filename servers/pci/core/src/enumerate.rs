@@ -23,7 +23,8 @@ pub const MAX_FUNCTIONS: usize = 4096;
 pub fn enumerate<C: ConfigSpace + ?Sized>(config: &mut C, ranges: &[BusRange]) -> Topology {
     let mut topology = Topology::default();
     let mut known: Vec<(u16, Buses)> = Vec::new();
-    for range in ranges {
+    // A range that ends before it begins has no bus.
+    for range in ranges.iter().filter(|range| range.first <= range.last) {
         let at =
             known.iter().position(|(segment, _)| *segment == range.segment).unwrap_or_else(|| {
                 known.push((range.segment, Buses::default()));
