@@ -12,27 +12,38 @@ use crate::sync;
 /// Arguments 0 to 5.
 type Arguments = [u64; 6];
 
-/// The safe body of the entry code. The frame of the calling thread holds what must
-/// survive; the arguments are still in registers, and the calls of the interrupt and IPC
-/// paths take them from there: each is a function of its own, so that none pays for the
-/// registers that another needs.
-pub extern "C" fn system_call(
-    a0: u64,
-    a1: u64,
-    a2: u64,
-    a3: u64,
-    a4: u64,
-    a5: u64,
-    number: u64,
-) -> *const Frame {
-    match Syscall::from_number(number) {
-        Some(Syscall::KernelNop) => kernel_nop(),
-        Some(Syscall::IpcCall) => ipc_call(a0, a1, a2, a3, a4, a5),
-        Some(Syscall::IpcReplyReceive) => ipc_reply_receive(a0, a1, a2, a3, a4, a5),
-        Some(Syscall::PortWait) => port_wait(a0, a1, a2, a3),
-        Some(Syscall::PortSignal) => port_signal(a0, a1),
-        _ => any_call(a0, a1, a2, a3, a4, a5, number),
-    }
+/// A call that the entry code calls by its number: arguments 0 to 5 are in registers, and
+/// the frame of the calling thread holds what must survive. Each is a function of its
+/// own, so that none pays for the registers that another needs.
+type FastCall = extern "C" fn(u64, u64, u64, u64, u64, u64) -> *const Frame;
+
+/// The calls of the interrupt and IPC paths, and whatever else has a number among
+/// theirs. All other numbers go to `any_call`.
+pub static FAST_CALLS: [FastCall; 9] = [
+    kernel_nop,
+    thread_yield,
+    clock_read,
+    ipc_call,
+    ipc_receive,
+    ipc_reply,
+    ipc_reply_receive,
+    port_wait,
+    port_signal,
+];
+
+macro_rules! fast_calls {
+    ($($name:ident = $call:ident;)*) => {$(
+        extern "C" fn $name(a0: u64, a1: u64, a2: u64, a3: u64, a4: u64, a5: u64) -> *const Frame {
+            any_call(a0, a1, a2, a3, a4, a5, Syscall::$call as u64)
+        }
+    )*};
+}
+
+fast_calls! {
+    thread_yield = ThreadYield;
+    clock_read = ClockRead;
+    ipc_receive = IpcReceive;
+    ipc_reply = IpcReply;
 }
 
 /// The way of every call: begin a local context, do it, decide who runs.
@@ -60,12 +71,10 @@ fn perform(
     irq::resume(cpu)
 }
 
-#[inline(never)]
-extern "C" fn kernel_nop() -> *const Frame {
+extern "C" fn kernel_nop(_: u64, _: u64, _: u64, _: u64, _: u64, _: u64) -> *const Frame {
     perform(|_, _| Ok(0), |_| ())
 }
 
-#[inline(never)]
 extern "C" fn ipc_call(a0: u64, a1: u64, a2: u64, a3: u64, a4: u64, a5: u64) -> *const Frame {
     perform(
         |kernel, cx| kernel.ipc_call(cx, handle(a0), Tag(a1), [a2, a3, a4, a5]),
@@ -73,7 +82,6 @@ extern "C" fn ipc_call(a0: u64, a1: u64, a2: u64, a3: u64, a4: u64, a5: u64) -> 
     )
 }
 
-#[inline(never)]
 extern "C" fn ipc_reply_receive(
     a0: u64,
     a1: u64,
@@ -88,24 +96,22 @@ extern "C" fn ipc_reply_receive(
     )
 }
 
-#[inline(never)]
-extern "C" fn port_wait(a0: u64, a1: u64, a2: u64, a3: u64) -> *const Frame {
+extern "C" fn port_wait(a0: u64, a1: u64, a2: u64, a3: u64, _: u64, _: u64) -> *const Frame {
     perform(
         |kernel, cx| kernel.port_wait(cx, handle(a0), a1, a2, a3),
         |cx| exclusively(cx, Syscall::PortWait as u64, [a0, a1, a2, a3, 0, 0]),
     )
 }
 
-#[inline(never)]
-extern "C" fn port_signal(a0: u64, a1: u64) -> *const Frame {
+extern "C" fn port_signal(a0: u64, a1: u64, _: u64, _: u64, _: u64, _: u64) -> *const Frame {
     perform(
         |kernel, cx| kernel.port_signal(cx, handle(a0), a1),
         |cx| exclusively(cx, Syscall::PortSignal as u64, [a0, a1, 0, 0, 0, 0]),
     )
 }
 
-#[inline(never)]
-extern "C" fn any_call(
+/// Every call there is.
+pub extern "C" fn any_call(
     a0: u64,
     a1: u64,
     a2: u64,

@@ -68,6 +68,7 @@ impl<P: Platform> Kernel<P> {
     }
 
     /// Puts a preempted thread at the head of its run queue.
+    #[inline(always)]
     fn enqueue_first(&self, cpu: &Cpu, id: ThreadId) {
         let thread = self.thread(id);
         let priority = thread.priority.get() as usize % cpu.queues.len();
@@ -143,23 +144,34 @@ impl<P: Platform> Kernel<P> {
         let cpu = self.cpu(cpu_index);
         let current = cpu.current.get();
         let handoff = cpu.handoff.get();
-        if current.is_some() {
-            let priority = u32::from(self.thread(current).priority.get()) % 32;
-            if handoff.is_none() && cpu.ready.get() >> priority == 0 {
-                return current;
+        if handoff.is_none() {
+            if current.is_some() {
+                let priority = u32::from(self.thread(current).priority.get()) % 32;
+                if cpu.ready.get() >> priority == 0 {
+                    return current;
+                }
             }
-        } else if handoff.is_some() {
-            // The common switch: somebody blocked and woke somebody as urgent as any.
-            let thread = self.thread(handoff);
-            let priority = u32::from(thread.priority.get()) % 32;
-            if cpu.ready.get() >> priority == 0 {
-                cpu.handoff.set(Id::NONE);
-                thread.state.set(State::Running);
-                cpu.current.set(handoff);
-                return handoff;
-            }
+            return self.choose_among(cpu);
         }
-        self.choose_among(cpu)
+        // The common switch: somebody woke a thread that is more urgent than all others,
+        // and goes on waiting himself or is preempted.
+        let thread = self.thread(handoff);
+        let priority = u32::from(thread.priority.get()) % 32;
+        if cpu.ready.get() >> priority != 0 {
+            return self.choose_among(cpu);
+        }
+        if current.is_some() {
+            let running = self.thread(current);
+            if u32::from(running.priority.get()) >= priority {
+                return self.choose_among(cpu);
+            }
+            running.state.set(State::Ready);
+            self.enqueue_first(cpu, current);
+        }
+        cpu.handoff.set(Id::NONE);
+        thread.state.set(State::Running);
+        cpu.current.set(handoff);
+        handoff
     }
 
     /// The general case of `choose`.
