@@ -74,7 +74,10 @@ fn functions_1_to_7_need_a_function_0_that_says_so() {
     machine.add(0, 1, 0, edu());
     machine.add(0, 1, 1, edu());
     machine.add(0, 2, 3, edu());
-    assert_eq!(addresses(&enumerate(&mut machine, &[ALL])), ["00:01.0"]);
+    machine.add(0, 31, 0, edu().multi_function());
+    machine.add(0, 31, 7, edu());
+    let found = addresses(&enumerate(&mut machine, &[ALL]));
+    assert_eq!(found, ["00:01.0", "00:1f.0", "00:1f.7"]);
 }
 
 #[test]
