@@ -174,11 +174,8 @@ pub fn bursts<R: Rig>(
 ///
 /// # Errors
 /// A slot that was fired and brought nothing.
-pub fn close<E>(ledger: &mut Ledger, keys: impl Iterator<Item = u64>) -> Result<(), Failure<E>> {
-    for key in keys {
-        ledger.close_burst(key)?;
-    }
-    Ok(())
+pub fn close(ledger: &mut Ledger, mut keys: impl Iterator<Item = u64>) -> Result<(), Mismatch> {
+    keys.try_for_each(|key| ledger.close_burst(key))
 }
 
 /// Fires masked slots: the device must write nothing and nothing may come.

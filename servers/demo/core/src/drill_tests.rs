@@ -105,7 +105,8 @@ fn run_bursts(flaw: Flaw, coalesce: bool) -> Result<Ledger, Failure<()>> {
     let mut ledger = Ledger::new(8);
     let mut rig = Model { coalesce, ..Model::new(flaw) };
     bursts(&mut rig, &mut ledger, KEYS)?;
-    close(&mut ledger, KEYS).map(|()| ledger)
+    close(&mut ledger, KEYS)?;
+    Ok(ledger)
 }
 
 #[test]

@@ -1,0 +1,164 @@
+//! What the drivers `edu` and `lsi` share: reporting to `demo`, the port as a drill sees
+//! it, and the device's own interrupt pin, which must stay quiet.
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+
+mod stop;
+
+pub use stop::{RigError, Stop};
+
+use alloc::format;
+use core::fmt;
+
+use demo_core::{Account, Arrival, Counters};
+use libsys::abi::MessageStatus;
+use libsys::interrupt::{Activated, Interrupt};
+use libsys::ipc::{AskError, ask};
+use libsys::object::{Port, now_ns};
+use libsys::pci::{Device, PciError};
+use libsys::proto::pci::{Description, Width};
+use libsys::proto::report::{self, Done, Line, Row, Summary};
+use libsys::proto::{Operation, StoreKind, Text};
+use libsys::startup::Environment;
+use libsys::{Error, Handle, PacketKind, Startup, println};
+
+/// Why a report did not get through.
+pub type ReportError = AskError<report::Error>;
+
+/// A driver's way to `demo`.
+#[derive(Clone, Copy, Debug)]
+pub struct Reporter {
+    endpoint: Handle,
+    name: &'static str,
+}
+
+impl Reporter {
+    /// For the driver `name`, over the startup entry `report`.
+    ///
+    /// # Errors
+    /// `BadHandle` when there is no such entry.
+    pub fn new(env: &Startup, name: &'static str) -> Result<Reporter, Error> {
+        let endpoint = env.handle("report").ok_or(Error::BadHandle)?;
+        Ok(Reporter { endpoint, name })
+    }
+
+    /// A line for people. Every one starts with the driver's name; `demo` reads it there.
+    ///
+    /// # Errors
+    /// When `demo` does not take it.
+    pub fn line(&self, text: fmt::Arguments<'_>) -> Result<(), ReportError> {
+        let text = format!("{}: {text}", self.name);
+        // What does not fit into one message is cut: a line is for people.
+        self.send(&Line { text: Text::split(&text).0 })
+    }
+
+    /// One slot.
+    ///
+    /// # Errors
+    /// When `demo` does not take it.
+    pub fn row(&self, row: &Row) -> Result<(), ReportError> {
+        self.send(row)
+    }
+
+    /// One store's sums, after its rows.
+    ///
+    /// # Errors
+    /// When `demo` does not take it.
+    pub fn summary(&self, summary: &Summary) -> Result<(), ReportError> {
+        self.send(summary)
+    }
+
+    /// The last word.
+    ///
+    /// # Errors
+    /// When `demo` does not take it.
+    pub fn done(&self, done: &Done) -> Result<(), ReportError> {
+        self.send(done)
+    }
+
+    fn send<O: Operation<Error = report::Error>>(&self, request: &O) -> Result<(), ReportError> {
+        ask(self.endpoint, request).map(drop)
+    }
+}
+
+/// Ends the driver's run: sends its last word and gives its exit code. A run that failed
+/// says why, and counts for nothing.
+pub fn finish<E: fmt::Display>(reporter: &Reporter, run: Result<Done, E>, kind: StoreKind) -> u64 {
+    let done = run.or_else(|failure| {
+        reporter.line(format_args!("FAILED: {failure}"))?;
+        Ok(Done { ok: false, slots: 0, fired: 0, delivered: 0, kind })
+    });
+    match done.and_then(|done| reporter.done(&done).map(|()| done.ok)) {
+        Ok(true) => 0,
+        Ok(false) => 1,
+        Err::<_, ReportError>(error) => {
+            println!("{}: the last word was not taken: {error}", reporter.name);
+            1
+        }
+    }
+}
+
+/// The next packet on a port of messages, or `None` after `patience_ns`; zero polls.
+///
+/// # Errors
+/// As `port_wait`; `WrongType` for a packet that is no message's.
+pub fn hear(port: &Port, patience_ns: u64) -> Result<Option<Arrival>, Error> {
+    let deadline_ns = match patience_ns {
+        0 => 0,
+        patience => now_ns().saturating_add(patience),
+    };
+    match port.wait_until(deadline_ns) {
+        Ok(packet) if packet.kind == PacketKind::Message as u32 => {
+            Ok(Some(Arrival { key: packet.key, events: packet.count.into() }))
+        }
+        Ok(_) => Err(Error::WrongType),
+        Err(Error::TimedOut) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// The row of a slot: where it went, and its books.
+#[must_use]
+pub fn row(device: &Description, slot: &Interrupt, route: Activated, books: &Account) -> Row {
+    let pair = slot.pair();
+    Row {
+        requester: device.requester,
+        vendor: device.vendor,
+        device: device.device,
+        kind: slot.store().kind(),
+        slot: slot.slot(),
+        entry: route.entry,
+        vector: route.vector,
+        cpu: route.cpu,
+        address: pair.address,
+        data: pair.data,
+        fired: books.fired(),
+        delivered: books.delivered(),
+        coalesced: books.coalesced(),
+    }
+}
+
+/// The kernel's counters of a message.
+#[must_use]
+pub fn counters(status: &MessageStatus) -> Counters {
+    Counters { delivered: status.delivered, coalesced: status.coalesced, blocked: status.blocked }
+}
+
+/// Offset of the command register (PCI 3.0 §6.2.2).
+const COMMAND: u16 = 0x04;
+/// Its bit 10: the function may not use its interrupt pin.
+const INTERRUPT_DISABLE: u32 = 1 << 10;
+
+/// Makes sure that the device can not use its pin, whatever happens to its messages.
+///
+/// # Errors
+/// The PCI server's.
+pub fn silence_pin(device: Device) -> Result<(), PciError> {
+    let command = device.config_read(COMMAND, Width::Word)?;
+    if command & INTERRUPT_DISABLE != 0 {
+        return Ok(());
+    }
+    device.config_write(COMMAND, Width::Word, command | INTERRUPT_DISABLE)
+}

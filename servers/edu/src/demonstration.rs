@@ -1,0 +1,146 @@
+//! What the device is made to do, and what must come of it.
+
+use core::iter::repeat_n;
+
+use demo_core::{Arrival, Ledger, Raised, Rig, drill};
+use demo_driver::{Reporter, RigError, Stop, counters, hear, row, silence_pin};
+use libsys::interrupt::Interrupts;
+use libsys::object::Port;
+use libsys::pci::Device as PciDevice;
+use libsys::proto::pci::Enables;
+use libsys::proto::report::{Done, Summary};
+use libsys::startup::Environment;
+use libsys::store::Store;
+use libsys::{Error, Startup};
+
+use crate::device::{BY_HAND, Device, DeviceError, FACTORIAL_DONE};
+
+/// The only slot's key.
+const KEY: u64 = 0;
+/// Interrupts raised by hand, one at a time.
+const BY_HAND_TIMES: usize = 8;
+/// Numbers whose factorials are computed, each with an interrupt at its end.
+const FACTORIALS: [u32; 4] = [0, 1, 5, 12];
+/// Bursts of [`drill::BURST`].
+const BURSTS: usize = 4;
+
+/// How the device is told to raise its message.
+#[derive(Clone, Copy)]
+enum Trigger {
+    /// Register 0x60.
+    ByHand,
+    /// A factorial that finishes.
+    Factorial(u32),
+}
+
+/// The device, its port, and what is known of its mask.
+struct EduRig<'a> {
+    device: &'a Device,
+    port: &'a Port,
+    trigger: Trigger,
+    /// The device does not say whether it sent a message or not: we know what we asked.
+    is_masked: bool,
+}
+
+impl Rig for EduRig<'_> {
+    type Error = RigError<DeviceError>;
+
+    fn fire(&mut self, _key: u64) -> Result<Raised, Self::Error> {
+        match self.trigger {
+            Trigger::ByHand => self.device.raise(),
+            Trigger::Factorial(of) => self.device.start_factorial(of),
+        }
+        if !self.is_masked {
+            return Ok(Raised::Written);
+        }
+        // Nobody else will: no packet is to come.
+        self.device.acknowledge();
+        Ok(Raised::Masked)
+    }
+
+    fn next(&mut self, patience_ns: u64) -> Result<Option<Arrival>, Self::Error> {
+        let heard = hear(self.port, patience_ns).map_err(RigError::Port)?;
+        if heard.is_some() {
+            let raised = match self.trigger {
+                Trigger::ByHand => BY_HAND,
+                Trigger::Factorial(_) => FACTORIAL_DONE,
+            };
+            let status = self.device.acknowledge();
+            // A burst's second packet finds its cause acknowledged with the first's.
+            if status != raised && status != 0 {
+                return Err(RigError::Device(DeviceError::Cause { raised, status }));
+            }
+        }
+        Ok(heard)
+    }
+}
+
+/// Runs the demonstration.
+pub fn run(env: &Startup, reporter: &Reporter) -> Result<Done, Stop<DeviceError>> {
+    let pci = PciDevice::new(env.handle("pci").ok_or(Error::BadHandle)?);
+    let identity = pci.describe()?;
+    silence_pin(pci)?;
+    let bar = pci.map_bar(0)?;
+    pci.enable(Enables::MEMORY_AND_MASTER)?;
+    let device = Device::start(bar).map_err(Stop::Device)?;
+
+    let port = Port::new()?;
+    let server = env.handle("interrupt").ok_or(Error::BadHandle)?;
+    let store = Store::pci_msi(pci)?;
+    let mut interrupt = Interrupts::new(server, port.handle()).add(&store, 0, KEY)?;
+    let route = interrupt.activate()?;
+
+    let mut ledger = Ledger::new(1);
+    let mut rig =
+        EduRig { device: &device, port: &port, trigger: Trigger::ByHand, is_masked: false };
+
+    drill::singles(&mut rig, &mut ledger, repeat_n(KEY, BY_HAND_TIMES))?;
+    for of in FACTORIALS {
+        rig.trigger = Trigger::Factorial(of);
+        drill::singles(&mut rig, &mut ledger, [KEY].into_iter())?;
+        device.check_factorial(of).map_err(Stop::Device)?;
+    }
+    rig.trigger = Trigger::ByHand;
+
+    interrupt.mask()?;
+    rig.is_masked = true;
+    drill::masked(&mut rig, repeat_n(KEY, BURSTS))?;
+    rig.is_masked = false;
+    interrupt.unmask()?;
+    drill::singles(&mut rig, &mut ledger, [KEY].into_iter())?;
+
+    drill::bursts(&mut rig, &mut ledger, repeat_n(KEY, BURSTS))?;
+    // When this returns no event is in flight: what has not come by now never will.
+    interrupt.deactivate()?;
+    drill::settle(&mut rig, &mut ledger)?;
+    drill::close(&mut ledger, [KEY].into_iter())?;
+    ledger.agree(KEY, counters(&interrupt.status()?))?;
+
+    let books = ledger.account(KEY);
+    reporter.line(format_args!(
+        "1 message in the MSI capability: register 0x60 raised {} times and {} factorials \
+         finished, one at a time; {BURSTS} bursts of {}; masked, nothing came",
+        BY_HAND_TIMES + 1,
+        FACTORIALS.len(),
+        drill::BURST,
+    ))?;
+    reporter.row(&row(&identity, &interrupt, route, &books))?;
+    reporter.summary(&Summary {
+        requester: identity.requester,
+        kind: store.kind(),
+        reserved: 1,
+        active: 1,
+        fired: books.fired(),
+        delivered: books.delivered(),
+        coalesced: books.coalesced(),
+        wrong: 0,
+    })?;
+    interrupt.release()?;
+    Ok(Done {
+        ok: true,
+        slots: 1,
+        fired: books.fired(),
+        delivered: books.delivered(),
+        kind: store.kind(),
+    })
+}
