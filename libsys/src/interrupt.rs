@@ -208,7 +208,17 @@ impl Interrupts {
     const fn adopt(&self, claim: SlotClaim, ids: &MessageIds, message: Message) -> Interrupt {
         let pair = Pair { address: ids.address, data: ids.data };
         let (id, server) = (ids.id, self.server);
-        Interrupt { server, id, pair, key: 0, is_bound: false, route: None, message, claim }
+        Interrupt {
+            server,
+            id,
+            pair,
+            key: 0,
+            is_bound: false,
+            route: None,
+            is_open: false,
+            message,
+            claim,
+        }
     }
 }
 
@@ -225,6 +235,8 @@ pub struct Interrupt {
     key: u64,
     is_bound: bool,
     route: Option<Activated>,
+    /// The slot was unmasked by `activate` and not masked by `deactivate` since.
+    is_open: bool,
     // In the order of release: the handle is closed, then the slot is free.
     message: Message,
     claim: SlotClaim,
@@ -287,11 +299,14 @@ impl Interrupt {
     /// The server's (`NoVectors` when none is left), or the store's; the slot stays masked
     /// and the message reserved.
     pub fn activate(&mut self) -> Result<Activated, InterruptError> {
-        if let Some(route) = self.route {
-            return Ok(route);
-        }
-        let route = ask(self.server, &protocol::Activate { id: self.id })?;
+        let route = match self.route {
+            Some(route) if self.is_open => return Ok(route),
+            // A `deactivate` masked the slot and then failed at the server.
+            Some(route) => route,
+            None => ask(self.server, &protocol::Activate { id: self.id })?,
+        };
         self.route = Some(route);
+        self.is_open = true;
         if let Err(error) = self.unmask() {
             // Whether the slot is masked is not known after a failed unmask: mask it again.
             let _ = self.deactivate();
@@ -308,6 +323,7 @@ impl Interrupt {
     /// be masked: the remapper stops it then.
     pub fn deactivate(&mut self) -> Result<(), InterruptError> {
         let masked = self.mask();
+        self.is_open = false;
         if self.route.is_some() {
             ask(self.server, &protocol::Deactivate { id: self.id })?;
             self.route = None;
@@ -420,3 +436,6 @@ impl Drop for Interrupt {
         let _ = self.give_back();
     }
 }
+
+#[cfg(test)]
+mod tests;

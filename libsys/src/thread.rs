@@ -72,8 +72,10 @@ pub fn spawn(
     };
     // SAFETY: the thread that will own `start` does not run yet.
     unsafe { &*start }.thread.store(thread.handle().0, Ordering::Relaxed);
-    sys::thread_start(thread.handle())?;
-    Ok(JoinHandle { thread, done, _stack: stack, _memory: memory })
+    // From here on a failure ends the thread; it never ran, and `start` stays behind.
+    let joined = JoinHandle { thread, done, _stack: stack, _memory: memory };
+    sys::thread_start(joined.handle())?;
+    Ok(joined)
 }
 
 /// Where a new thread's Rust begins; `start` is what [`spawn`] passed.
@@ -128,3 +130,20 @@ pub(crate) const fn stack_in(block: u64, stack_bytes: u64) -> u64 {
 
 /// Read and write.
 pub(crate) const STACK_RIGHTS: Rights = Rights::READ.union(Rights::WRITE);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fake;
+
+    #[test]
+    fn a_thread_that_can_not_be_made_leaves_nothing_behind() {
+        fake::reset();
+        let alive = Arc::new(());
+        let inside = alive.clone();
+        let made = spawn(Placement { priority: 1, cpu: 0 }, move || drop(inside));
+        // The model has no threads.
+        assert_eq!(made.map(drop), Err(Error::NotSupported));
+        assert_eq!((fake::handle_count(), Arc::strong_count(&alive)), (0, 1));
+    }
+}

@@ -2,6 +2,7 @@
 
 use crate::map::Mapping;
 use crate::sys::Values;
+use crate::thread::{STACK_RIGHTS, run, stack_in};
 use tocsin_abi::{Error, Handle, Rights};
 
 pub(crate) fn syscall6(
@@ -51,15 +52,18 @@ pub(crate) fn map(object: Handle, offset: u64, size: u64, how: Rights) -> Result
 /// Memory of the model lives as long as the test.
 pub(crate) fn unmap(_address: usize) {}
 
-pub(crate) fn map_stack(_memory: Handle, _size: u64) -> Result<(Mapping, usize), Error> {
-    Err(Error::NotSupported)
+pub(crate) fn map_stack(memory: Handle, size: u64) -> Result<(Mapping, usize), Error> {
+    let address = super::kernel::map(memory, 0, size, STACK_RIGHTS)?;
+    // No address space, so no block; the check of its size is the same.
+    let before = stack_in(0, size) as usize;
+    Ok((Mapping::adopt(address, size), address.wrapping_sub(before)))
 }
 
 pub(crate) fn ordering() {
     core::sync::atomic::fence(core::sync::atomic::Ordering::SeqCst);
 }
 
-/// The model has no threads of its own.
+/// The model makes no threads; this is where they would start.
 pub(crate) fn thread_entry() -> usize {
-    0
+    run as *const () as usize
 }

@@ -1,4 +1,21 @@
-//! A model of the kernel for tests on the host.
+//! A model of the machine for tests on the host: kernel objects, device memory, and the
+//! interrupt and PCI servers.
+//!
+//! The model belongs to the calling thread, so that tests run side by side; [`reset`]
+//! starts a new one. What happens is written down ([`take_trace`]), so that a test can say
+//! in which order things must happen. Time stands still until somebody waits for it.
+//!
+//! It covers ports, messages, endpoints with a handler instead of a receiving thread,
+//! memory, timers, the clock and handles with their rights. Processes and threads are not
+//! modelled: those calls answer `NotSupported`.
 
-pub(crate) mod kernel;
+mod device;
+mod interrupt_server;
+mod kernel;
 pub(crate) mod machine;
+mod pci_server;
+
+pub use device::DeviceMemory;
+pub use interrupt_server::{FakeInterrupts, Limits};
+pub use kernel::{Call, Return, device_write, endpoint, handle_count, reset, take_trace, trace};
+pub use pci_server::FakePci;

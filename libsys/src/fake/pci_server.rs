@@ -1,0 +1,93 @@
+//! A model of the PCI server's side of MSI: it reads the pair from the message it is given.
+
+use super::kernel::{self, Call, Return};
+use super::trace;
+use crate::sys;
+use alloc::format;
+use alloc::rc::Rc;
+use alloc::vec::Vec;
+use core::cell::RefCell;
+use tocsin_abi::Handle;
+use tocsin_proto::pci::{Description, Error, Msi, Request};
+use tocsin_proto::{Frame, Nothing, Reply, badge};
+
+/// One slot of the capability.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Slot {
+    pair: (u64, u32),
+    is_masked: bool,
+}
+
+/// A device with an MSI capability. Clones are the same device.
+#[derive(Clone, Debug)]
+pub struct FakePci(Rc<RefCell<Vec<Slot>>>);
+
+impl FakePci {
+    /// A device with so many MSI slots; zero for none.
+    #[must_use]
+    pub fn new(slots: u8) -> FakePci {
+        let slot = Slot { pair: (0, 0), is_masked: true };
+        FakePci(Rc::new(RefCell::new(alloc::vec![slot; slots.into()])))
+    }
+
+    /// An endpoint for its driver.
+    #[must_use]
+    pub fn client(&self, requester: u16) -> Handle {
+        let device = self.clone();
+        kernel::endpoint(badge::of_device(requester), move |call| device.answer(&call))
+    }
+
+    /// The device raises a slot: false when it is masked.
+    #[must_use]
+    pub fn raise(&self, slot: u8) -> bool {
+        let Slot { pair, is_masked } = self.0.borrow()[usize::from(slot)];
+        !is_masked && kernel::device_write(pair.0, pair.1)
+    }
+
+    fn answer(&self, call: &Call) -> Return {
+        let result = Request::decode(call.label, &call.words, call.handles.len())
+            .map_err(Error::from)
+            .and_then(|request| self.request(&request, &call.handles));
+        Return { frame: result.unwrap_or_else(Frame::refusal), handles: Vec::new() }
+    }
+
+    fn request(&self, request: &Request, handles: &[Handle]) -> Result<Frame, Error> {
+        let mut slots = self.0.borrow_mut();
+        let count = slots.len() as u8;
+        match *request {
+            Request::Describe(_) => {
+                let msi = Msi { slots: count, per_slot_mask: true, wide_address: true };
+                let description = Description {
+                    requester: 0x18,
+                    vendor: 0x1234,
+                    device: 0x11e8,
+                    revision: 0,
+                    class: [0xff, 0, 0],
+                    msi: (count > 0).then_some(msi),
+                    msix_slots: 0,
+                };
+                return Ok(description.frame());
+            }
+            Request::MsiWrite(ask) => {
+                trace("msi write");
+                let message = handles.first().ok_or(Error::NotAMessage)?;
+                let status = sys::message_read(*message).map_err(|_| Error::NotAMessage)?.values;
+                slot(&mut slots, ask.slot)?.pair = (status[0], status[1] as u32);
+            }
+            Request::MsiMask(ask) => {
+                trace(format!("msi mask {}", ask.slot));
+                slot(&mut slots, ask.slot)?.is_masked = true;
+            }
+            Request::MsiUnmask(ask) => {
+                trace(format!("msi unmask {}", ask.slot));
+                slot(&mut slots, ask.slot)?.is_masked = false;
+            }
+            _ => return Err(Error::NotAllowed),
+        }
+        Ok(Nothing.frame())
+    }
+}
+
+fn slot(slots: &mut [Slot], n: u8) -> Result<&mut Slot, Error> {
+    slots.get_mut(usize::from(n)).ok_or(Error::BadSlot)
+}
