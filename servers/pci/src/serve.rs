@@ -242,11 +242,6 @@ fn slice(
         println!("pci: BAR {} of {address} is not handed out: {conflict:?}", bar.index);
         Error::NoSuchBar
     })?;
-    // Mapped by pages, so a driver would have to know where in its page the BAR begins.
-    if bar.address != pages.start {
-        println!("pci: BAR {} of {address} does not begin on a page", bar.index);
-        return Err(Error::NoSuchBar);
-    }
     let Some(made) = windows.memory(pages) else {
         println!("pci: BAR {} of {address} lies outside of the windows", bar.index);
         return Err(Error::NoSuchBar);
