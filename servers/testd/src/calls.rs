@@ -112,6 +112,21 @@ fn arguments(zoo: &Zoo, row: &Row) -> Option<[u64; 6]> {
     Some(arguments)
 }
 
+/// Whether all objects of a row but the one in `place` have the rights that the row needs:
+/// only then is what is wrong with that one all that is wrong. (The manifest grants some
+/// with fewer rights.)
+fn others_suffice(row: &Row, arguments: &[u64; 6], place: usize) -> Result<bool, Error> {
+    for (other, argument) in row.1.iter().enumerate() {
+        if let Object(_, right) = *argument
+            && other != place
+            && !kit::rights_of(Handle(arguments[other] as u32))?.contains(right)
+        {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
 /// Calls `attack` for every handle argument of every row: the arguments, the place of
 /// the handle, its kind and the right it needs.
 fn each_handle(
@@ -124,7 +139,9 @@ fn each_handle(
     for row in ROWS {
         let Some(good) = arguments(&zoo, row) else { continue };
         for (place, argument) in row.1.iter().enumerate() {
-            if let Object(kind, right) = *argument {
+            if let Object(kind, right) = *argument
+                && others_suffice(row, &good, place)?
+            {
                 attack(&zoo, row, good, place, kind, right)?;
                 attacks += 1;
             }

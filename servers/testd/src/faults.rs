@@ -5,8 +5,8 @@ use libsys::sys;
 use tocsin_abi::startup::Startup;
 
 use crate::arch::{ATTACKS, Attack, Fate};
-use crate::harness::{Failure, Outcome, check, same, wrong};
-use crate::kit::{self, Ctx};
+use crate::harness::{Failure, Outcome, check, wrong};
+use crate::kit::{Accounts, Ctx};
 use crate::role::Role;
 use crate::victim::Plan;
 
@@ -61,10 +61,9 @@ fn fault_on_every_cpu(ctx: &Ctx) -> Outcome {
 fn fault_leaves_nothing_behind(ctx: &Ctx) -> Outcome {
     let attack = ATTACKS.first().ok_or_else(|| wrong("no attacks"))?;
     suffers(ctx, attack, 0)?;
-    let (before, used) = (ctx.stats()?, kit::used_bytes()?);
-    for attack in ATTACKS.iter().take(5) {
+    let before = Accounts::open(ctx)?;
+    for attack in ATTACKS.iter().take(10) {
         suffers(ctx, attack, 0)?;
     }
-    same(ctx.stats()?, before, "the kernel's counts")?;
-    same(kit::used_bytes()?, used, "our budget")
+    before.close(ctx, 10, "after ten faults")
 }

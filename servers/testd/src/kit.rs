@@ -59,6 +59,43 @@ pub struct Stats {
     pub bytes_per_message: u64,
 }
 
+/// What the kernel and our own budget look like, to find leaks.
+pub struct Accounts {
+    stats: Stats,
+    used: u64,
+}
+
+impl Accounts {
+    /// Now.
+    pub fn open(ctx: &Ctx) -> Result<Accounts, crate::harness::Failure> {
+        let mut accounts = Accounts { stats: ctx.stats()?, used: used_bytes()? };
+        // Reading them may have made a page table of ours; once is enough.
+        accounts.stats = ctx.stats()?;
+        Ok(accounts)
+    }
+
+    /// Fails unless everything is back. What `spawns` programs may cost is a page table of
+    /// our own for every other one: starting a program maps its memory here for a moment,
+    /// never at the same address twice.
+    ///
+    /// # Errors
+    /// What is missing.
+    #[track_caller]
+    pub fn close(self, ctx: &Ctx, spawns: u64, what: &str) -> crate::harness::Outcome {
+        let (now, used) = (ctx.stats()?, used_bytes()?);
+        let missing = self.stats.free_bytes.wrapping_sub(now.free_bytes);
+        let grown = used.wrapping_sub(self.used);
+        let text = alloc::format!(
+            "{what}: {missing} bytes of RAM and {grown} of our budget are missing; {:?}, was {:?}",
+            now,
+            self.stats
+        );
+        let is_tables = missing == grown && missing.is_multiple_of(4096) && missing <= 4096 * (1 + spawns / 2);
+        let same = now.messages == self.stats.messages && now.processes == self.stats.processes;
+        crate::harness::check(is_tables && same, text)
+    }
+}
+
 /// A handle that is closed when the test is done with it.
 #[must_use]
 #[derive(Debug)]

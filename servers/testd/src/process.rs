@@ -6,7 +6,7 @@ use tocsin_abi::startup::{EXIT_KILLED, Startup};
 use tocsin_abi::{Error, Handle, Kind, Rights};
 
 use crate::harness::{Outcome, check, refused, same};
-use crate::kit::{self, Ctx, RW, own};
+use crate::kit::{self, Accounts, Ctx, RW, own};
 use crate::role::{self, Role, granted};
 use crate::victim::Plan;
 
@@ -96,13 +96,16 @@ fn process_budget_comes_from_the_parent_and_returns(_: &Ctx) -> Outcome {
     same(kit::budget_left()?, before, "all of it is back")
 }
 
+/// Makes one object.
+type Maker = fn(&kit::Own) -> Result<kit::Own, Error>;
+
 /// Makes objects of every kind until each is refused, twice over; says what went wrong.
 fn exhaust() -> u64 {
     let Ok(port) = kit::port() else { return 10 };
     let mut kept = alloc::vec::Vec::with_capacity(40_000);
     // The heap must not grow while the budget is probed, so everything kept fits now.
     for round in 0..2 {
-        let makers: [fn(&kit::Own) -> Result<kit::Own, Error>; 6] = [
+        let makers: [Maker; 6] = [
             |_| kit::memory(1 << 16),
             |_| kit::memory(4096),
             |_| own(sys::process_create(4096)),
@@ -225,9 +228,11 @@ fn process_death_returns_everything(ctx: &Ctx) -> Outcome {
     // The first time, tables of ours may grow.
     once("exit", 0)?;
     for (how, cpu) in [("exit", 0), ("exit", 1), ("fault", 1), ("kill", 0), ("kill", 1)] {
-        let before = (ctx.stats()?, kit::used_bytes()?);
-        once(how, cpu)?;
-        same((ctx.stats()?, kit::used_bytes()?), before, how)?;
+        let before = Accounts::open(ctx)?;
+        for _ in 0..4 {
+            once(how, cpu)?;
+        }
+        before.close(ctx, 4, how)?;
     }
     Ok(())
 }

@@ -23,6 +23,7 @@ static TAKEN: [AtomicBool; MAX_WORKERS] = [const { AtomicBool::new(false) }; MAX
 struct Start {
     body: Box<dyn FnOnce() + Send>,
     done: Handle,
+    bed: Handle,
 }
 
 /// A thread. Dropping it kills the thread.
@@ -31,6 +32,7 @@ pub struct Worker {
     thread: Own,
     _stack: Own,
     done: Own,
+    _bed: Own,
     _block: Block,
 }
 
@@ -80,11 +82,12 @@ impl Worker {
     ) -> Result<Worker, Failure> {
         let process = ctx.need("self")?;
         let block = Block::take().ok_or_else(|| wrong("too many workers"))?;
-        let done = kit::port()?;
+        let (done, bed) = (kit::port()?, kit::port()?);
         let stack = kit::memory(STACK_BYTES)?;
         let bottom = block.end() - STACK_BYTES;
         sys::memory_map(Handle::NONE, stack.h(), bottom, 0, STACK_BYTES, RW)?;
-        let start = Box::into_raw(Box::new(Start { body: Box::new(body), done: done.h() }));
+        let start =
+            Box::into_raw(Box::new(Start { body: Box::new(body), done: done.h(), bed: bed.h() }));
         let placement = u64::from(priority) | u64::from(cpu) << 8;
         let entry = begin as *const () as u64;
         let thread = own(sys::thread_create(
@@ -95,7 +98,7 @@ impl Worker {
             placement,
             block.address(),
         ))?;
-        Ok(Worker { thread, _stack: stack, done, _block: block })
+        Ok(Worker { thread, _stack: stack, done, _bed: bed, _block: block })
     }
 
     /// Lets a prepared thread run.
@@ -136,13 +139,10 @@ extern "C" fn begin(start: *mut Start) -> ! {
     // SAFETY: `prepare` made the box, gave its only pointer to this thread as the first
     // argument, and the thread starts once.
     let start = unsafe { Box::from_raw(start) };
-    let Start { body, done } = *start;
+    let Start { body, done, bed } = *start;
     body();
     let _ = sys::port_signal(done, 1);
     loop {
-        if let Ok(port) = sys::port_create() {
-            let port = Own::of(Handle(port.result as u32));
-            let _ = sys::port_wait(port.h(), 0, 1, FOREVER);
-        }
+        let _ = sys::port_wait(bed, 0, 1, FOREVER);
     }
 }
