@@ -176,7 +176,9 @@ fn dmar_by_hand() {
 
 #[test]
 fn x2apic_opt_out_means_nothing_without_remapping() {
-    for (flags, remapping, opt_out) in [(0, false, false), (1, true, false), (2, false, false), (3, true, true)] {
+    for (flags, remapping, opt_out) in
+        [(0, false, false), (1, true, false), (2, false, false), (3, true, true)]
+    {
         let bytes = table(b"DMAR", &[38, flags, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
         let dmar = Dmar::parse(&bytes).unwrap();
         assert_eq!((dmar.interrupt_remapping(), dmar.x2apic_opt_out()), (remapping, opt_out));
