@@ -394,6 +394,9 @@ impl<P: Platform> Kernel<P> {
     #[inline(always)]
     pub fn port_signal(&self, cx: Cx, handle: Handle, bits: u64) -> Outcome {
         let slot = self.need(cx, handle, Kind::Port, Rights::SIGNAL)?;
+        if bits == 0 {
+            return Err(Error::BadArgument.into());
+        }
         let port = self.ports.get(slot.id());
         let source = Source::new(Tag::Signal, slot.object.get());
         self.post(cx, source, &port.signal, 1, bits)?;

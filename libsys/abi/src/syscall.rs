@@ -105,7 +105,7 @@ syscalls! {
         -> ["number of packets", "key", "kind << 32 | count", "first_ticks", "value"]
         ! [BadAddress, Misaligned, BadSize, Busy, TimedOut, PeerDied];
     /// Leaves a packet of kind `Signal` on a port: `value` collects the union of the
-    /// bits, `key` is zero.
+    /// bits (not none), `key` is zero.
     PortSignal = 8, port_signal(port: Handle, bits: u64) -> ["0"] ! [BadArgument];
 
     /// Makes a handle with the same or fewer rights. `badge` must be zero except where
