@@ -148,8 +148,8 @@ impl Interrupts {
                 }
                 Ok(())
             })?;
-            for n in first..all.len() {
-                all[n].bind(self.port, first_key + n as u64)?;
+            for (key, interrupt) in (first_key + first as u64..).zip(&mut all[first..]) {
+                interrupt.bind(self.port, key)?;
             }
         }
         Ok(all)
@@ -274,7 +274,6 @@ impl Interrupt {
     }
 
     /// The message.
-    #[must_use]
     pub const fn message(&self) -> &Message {
         &self.message
     }

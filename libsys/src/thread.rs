@@ -21,7 +21,9 @@ pub struct Placement {
     pub cpu: u8,
 }
 
-/// A thread that was spawned. Dropping it ends the thread, wherever it is; `join` waits.
+/// A thread that was spawned. `join` waits for it. Dropping it ends the thread wherever it
+/// is, also in the middle of an allocation, which would leave the heap locked for ever: for
+/// threads that wait in the kernel.
 #[must_use = "a thread that is dropped is ended"]
 #[derive(Debug)]
 pub struct JoinHandle {

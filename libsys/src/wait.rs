@@ -75,7 +75,6 @@ impl Reactor {
     }
 
     /// The port, to bind things to.
-    #[must_use]
     pub const fn port(&self) -> &Port {
         &self.port
     }

@@ -274,7 +274,7 @@ proptest! {
         if let Ok(mut array) = DeviceArray::new(memory.clone(), layout) {
             let wide = high.map_or(0, |_| 1 << 32);
             for slot in 0..slots {
-                let pair = Pair { address: wide | 0x1000 + u64::from(slot), data: 0x2000 + slot };
+                let pair = Pair { address: wide + 0x1000 + u64::from(slot), data: 0x2000 + slot };
                 array.mask(slot).expect("in range");
                 array.write(slot, Prepared { pair, message: Handle::NONE }).expect("in range");
             }
