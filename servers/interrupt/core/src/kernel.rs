@@ -56,8 +56,9 @@ pub trait KernelMessages {
     /// drain.
     fn destroy(&mut self, handle: Self::Handle) -> Result<(), Self::Error>;
 
-    /// Whether a draining vector has drained: no event of its old message is pending or in
-    /// service on that CPU, and the vector can be activated again. `false` as well for a
-    /// vector that some message still holds: asking too early is harmless.
+    /// Whether a draining vector has drained: its CPU has taken every event that was in
+    /// flight when this was first asked, and the vector can be activated again. So the first
+    /// question comes after the remapper was flushed, and may only start the drain. `false`
+    /// as well for a vector that some message still holds.
     fn vector_drained(&mut self, cpu: CpuIndex, vector: Vector) -> bool;
 }

@@ -62,6 +62,13 @@ pub enum KernelCall {
 
 type Place = (CpuIndex, Vector);
 
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Use {
+    Live,
+    Moved,
+    Retired,
+}
+
 struct Object {
     pair: Pair,
     cookie: u64,
@@ -75,9 +82,11 @@ struct Object {
 #[derive(Default)]
 struct State {
     objects: Vec<Object>,
-    /// Whom a vector's events concern. A vector that drains has an entry too.
-    table: BTreeMap<Place, usize>,
-    draining: BTreeSet<Place>,
+    /// Whom a vector's events concern, and whether they are delivered. A vector that drains
+    /// after a move delivers what is in flight; after anything else it only counts.
+    table: BTreeMap<Place, (usize, Use)>,
+    /// Vectors that were asked about: the CPU has been poked.
+    asked: BTreeSet<Place>,
     /// Set in the CPU's request register, not yet taken.
     pending: BTreeSet<Place>,
     fail: BTreeSet<KernelCall>,
@@ -139,6 +148,11 @@ impl FakeKernel {
         (state.objects[handle.0].pair, state.objects[handle.0].cookie)
     }
 
+    /// Whether an object still accepts its former vector.
+    pub fn moving(&self, handle: FakeHandle) -> bool {
+        self.0.borrow().objects[handle.0].former.is_some()
+    }
+
     /// Objects that are not dead.
     pub fn live(&self) -> usize {
         let state = self.0.borrow();
@@ -163,15 +177,15 @@ impl FakeKernel {
 
 impl State {
     fn dispatch(&mut self, place: Place) {
-        let Some(index) = self.table.get(&place) else {
+        let Some((index, usage)) = self.table.get(&place) else {
             self.spurious += 1;
             return;
         };
         let object = &mut self.objects[*index];
-        match object.state {
-            FakeState::Active => object.delivered += 1,
-            FakeState::Dead => self.spurious += 1,
-            FakeState::Reserved | FakeState::Blocked => object.blocked += 1,
+        match (object.state, usage) {
+            (FakeState::Dead, _) => self.spurious += 1,
+            (FakeState::Active, Use::Live | Use::Moved) => object.delivered += 1,
+            _ => object.blocked += 1,
         }
     }
 
@@ -194,14 +208,22 @@ impl State {
             self.violations.push(alloc::format!("{place:?} was given out too early"));
             return Err(FakeError::VectorInUse);
         }
-        self.table.insert(place, index);
+        self.table.insert(place, (index, Use::Live));
         Ok(())
+    }
+
+    fn drain(&mut self, place: Place, usage: Use) {
+        if let Some(entry) = self.table.get_mut(&place) {
+            entry.1 = usage;
+        }
     }
 
     fn drop_vectors(&mut self, index: usize) {
         let object = &mut self.objects[index];
         let places = [object.vector.take(), object.former.take()];
-        self.draining.extend(places.into_iter().flatten());
+        for place in places.into_iter().flatten() {
+            self.drain(place, Use::Retired);
+        }
     }
 }
 
@@ -265,7 +287,7 @@ impl KernelMessages for FakeKernel {
         let mut state = self.0.borrow_mut();
         let index = state.enter(KernelCall::Settle, handle)?;
         let former = state.objects[index].former.take().ok_or(FakeError::BadState)?;
-        state.draining.insert(former);
+        state.drain(former, Use::Moved);
         Ok(())
     }
 
@@ -320,10 +342,16 @@ impl KernelMessages for FakeKernel {
     fn vector_drained(&mut self, cpu: CpuIndex, vector: Vector) -> bool {
         let mut state = self.0.borrow_mut();
         let place = (cpu, vector);
-        if !state.draining.contains(&place) || state.pending.contains(&place) {
+        match state.table.get(&place) {
+            None | Some((_, Use::Live)) => return false,
+            Some(_) => {}
+        }
+        // The first question pokes the CPU; it has answered by the second, if it has taken
+        // its events.
+        if state.asked.insert(place) || state.pending.contains(&place) {
             return false;
         }
-        state.draining.remove(&place);
+        state.asked.remove(&place);
         state.table.remove(&place);
         true
     }

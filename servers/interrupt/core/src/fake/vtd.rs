@@ -92,6 +92,8 @@ pub(super) struct Unit {
     pub(super) hung: bool,
     /// So many invalidations will be refused.
     pub(super) refuse: u32,
+    /// The refused descriptor, which stays refused until it is replaced.
+    pub(super) poisoned: Option<(u64, [u64; 2])>,
     /// Steps until the queue moves.
     pub(super) sleep: u32,
     pub(super) violations: Vec<String>,
@@ -115,6 +117,7 @@ impl VtdModel {
             deaf: 0,
             hung: false,
             refuse: 0,
+            poisoned: None,
             sleep: 0,
             violations: Vec::new(),
             fault_events: Vec::new(),
@@ -321,9 +324,14 @@ impl Unit {
                 self.violation("the queue is not where IQA_REG says");
                 return self.registers.queue_error(&mut self.fault_events);
             };
+            if self.poisoned == Some((address, [low, high])) {
+                return self.registers.queue_error(&mut self.fault_events);
+            }
+            self.poisoned = None;
             match Descriptor::decode([low, high]) {
                 Ok(Descriptor::Cache(_)) if self.refuse > 0 => {
                     self.refuse -= 1;
+                    self.poisoned = Some((address, [low, high]));
                     return self.registers.queue_error(&mut self.fault_events);
                 }
                 Ok(Descriptor::Cache(what)) => self.invalidate(what),

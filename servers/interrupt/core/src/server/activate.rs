@@ -71,7 +71,10 @@ impl<R: Remapper, K: KernelMessages> Core<R, K> {
         record.storm = false;
         record.moving = false;
         if self.pair == PairKind::Direct {
-            // The vector belongs to the pair.
+            // The vector belongs to the pair. Asking starts its drain.
+            if let Some(lease) = &record.vector {
+                record.armed = !self.kernel.vector_drained(lease.cpu(), lease.vector());
+            }
             return Ok(());
         }
         if let Some(entry) = &record.entry {
@@ -95,10 +98,7 @@ impl<R: Remapper, K: KernelMessages> Core<R, K> {
             Written::Visible => return Ok(()),
         };
         match self.remapper.flush(pending) {
-            Ok(_) => {
-                self.settle(slot);
-                Ok(())
-            }
+            Ok(_) => Ok(()),
             Err((_, error)) => Err((self.remapper.unroute(entry), error)),
         }
     }

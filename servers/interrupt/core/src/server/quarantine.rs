@@ -61,9 +61,6 @@ impl<R: Remapper, K: KernelMessages> Core<R, K> {
     /// follow, the flush is the first thing that the item waits for.
     pub(super) fn set_aside(&mut self, slot: u32, unrouted: Unrouted, vector: Option<VectorLease>) {
         let proof = self.try_flush(unrouted);
-        if let Proof::Flushed(_) = proof {
-            self.settle(slot);
-        }
         if vector.is_none() {
             let covered = match proof {
                 // Nothing to wait for: no event can be pending without a vector.
@@ -139,7 +136,13 @@ impl<R: Remapper, K: KernelMessages> Core<R, K> {
             record.stale += 1;
         }
         let vector = vector.map(|lease| self.vectors.retire(lease));
-        self.quarantine.items.push_back(Item { slot, vector, proof });
+        let item = Item { slot, vector, proof };
+        let left = match item.proof {
+            // Asking the kernel starts the drain.
+            Proof::Flushed(_) => self.advance(item),
+            Proof::Unrouted(_) => Some(item),
+        };
+        self.quarantine.items.extend(left);
     }
 
     /// One step of one item; gives it back unless it is done.

@@ -1,0 +1,410 @@
+//! The model that `invariants` compares with, and the checks after each step.
+
+use super::Step;
+use interrupt_core::fake::{
+    FakeHandle, FakeKernel, FakeMachine, FakeState, FakeUnit, KernelCall, MessageOutcome,
+    VtdOptions, fake_config,
+};
+use interrupt_core::vtd::RemappableMessage;
+use interrupt_core::{
+    AllocRequest, Allocated, Contiguity, Core, CpuSet, Domain, EntryIndex, Error, Kind, MessageId,
+    MessageState, RequesterId,
+};
+use proptest::prelude::*;
+use std::collections::BTreeMap;
+
+type Server = Core<FakeUnit, FakeKernel>;
+
+const CLIENTS: [RequesterId; 3] = [
+    RequesterId::from_bits(0x0010),
+    RequesterId::from_bits(0x0011),
+    RequesterId::from_bits(0x0300),
+];
+
+/// What a client believes about one message.
+#[derive(Clone, Copy, Debug)]
+struct Belief {
+    client: usize,
+    message: Allocated<FakeHandle>,
+    state: Option<MessageState>,
+    /// Packets that must have come once all events are taken: at least this many.
+    owed: u64,
+}
+
+/// The machine, its server, and what the clients believe.
+pub(crate) struct World {
+    machine: FakeMachine,
+    /// The server.
+    pub(crate) server: Server,
+    beliefs: Vec<Belief>,
+    /// The kernel refuses to destroy: what an `alloc` takes back waits in quarantine.
+    stubborn: bool,
+}
+
+impl World {
+    /// A world without messages.
+    pub(crate) fn new(options: VtdOptions, cpus: u8, last: u8) -> Self {
+        let machine = FakeMachine::new(cpus, Some(options));
+        let server = machine.server(&fake_config(machine.cpus(), last, 40, 16));
+        Self { machine, server, beliefs: Vec::new(), stubborn: false }
+    }
+
+    /// All that a client or an inspector can see.
+    fn visible(&self) -> Vec<Domain> {
+        let seen = |node: &Domain| !matches!(node, Domain::Vectors { .. } | Domain::Client { .. });
+        self.server.describe().filter(seen).collect()
+    }
+
+    /// What numbers are not free: a failure may at most move some into quarantine or out.
+    fn used(&self) -> (usize, u32) {
+        let mut leased = 0;
+        let mut held = 0;
+        for node in self.server.describe() {
+            match node {
+                Domain::Vectors { count, .. } => {
+                    leased += (count.total - count.free - count.quarantined) as usize;
+                }
+                Domain::Client { held: more, .. } => held += more,
+                _ => {}
+            }
+        }
+        (leased, held)
+    }
+
+    /// One step, and all checks.
+    pub(crate) fn step(&mut self, step: Step) -> Result<(), TestCaseError> {
+        let before = (self.visible(), self.used());
+        let alive = self.machine.kernel.live();
+        if let Some(Err(())) = self.apply(step)? {
+            // 9: failure is an answer. Quarantine may have moved on meanwhile.
+            prop_assert_eq!(&self.without_faults(), &faultless(before.0));
+            prop_assert_eq!(self.used().0, before.1.0);
+            if !self.stubborn {
+                prop_assert!(self.used().1 <= before.1.1);
+                prop_assert!(self.machine.kernel.live() <= alive);
+            }
+        }
+        self.check()
+    }
+
+    fn without_faults(&self) -> Vec<Domain> {
+        faultless(self.visible())
+    }
+
+    /// The step, and what the server answered if it was asked something.
+    fn apply(&mut self, step: Step) -> Result<Option<Result<(), ()>>, TestCaseError> {
+        let answer = match step {
+            Step::Alloc { client, count, contiguous, cpus } => {
+                let request = AllocRequest {
+                    kind: Kind::DeviceArray,
+                    contiguity: if contiguous {
+                        Contiguity::Contiguous
+                    } else {
+                        Contiguity::Single
+                    },
+                    cpus: CpuSet::from_bits(cpus),
+                };
+                let mut out = [None; 4];
+                let made = self.server.alloc(CLIENTS[client], &request, &mut out[..count]);
+                for message in out.into_iter().flatten() {
+                    prop_assert!(made.is_ok());
+                    let state = Some(MessageState::Reserved);
+                    self.beliefs.push(Belief { client, message, state, owed: 0 });
+                }
+                made
+            }
+            Step::Activate(n) => self.with(n, |server, belief, client| {
+                let done = server.activate(client, belief.message.id).map(|_| ());
+                (done, MessageState::Active)
+            }),
+            Step::Deactivate(n) => self.with(n, |server, belief, client| {
+                (server.deactivate(client, belief.message.id), MessageState::Reserved)
+            }),
+            Step::Block(n) => self.with(n, |server, belief, client| {
+                (server.block(client, belief.message.id), MessageState::Blocked)
+            }),
+            Step::Unblock(n) => self.with(n, |server, belief, client| {
+                let done = server.unblock(client, belief.message.id);
+                belief.owed += u64::from(done.is_ok());
+                (done, MessageState::Active)
+            }),
+            Step::Affinity(n, cpus) => self.with(n, |server, belief, client| {
+                let cpus = CpuSet::from_bits(cpus);
+                let done = server.set_affinity(client, belief.message.id, cpus);
+                (done, belief.state.unwrap_or(MessageState::Reserved))
+            }),
+            Step::Storm(n) => self.with(n, |server, belief, _| {
+                let done = server.storm(belief.message.id).map(|_| ());
+                (done, MessageState::Blocked)
+            }),
+            Step::Free(n) => self.end(n, |server, id, client| server.free(client, id)),
+            Step::Orphan(n) => self.end(n, |server, id, _| server.orphaned(id).map(|_| ())),
+            Step::Gone(n) => {
+                if let Some(client) = CLIENTS.get(n) {
+                    self.server.client_gone(*client);
+                    for belief in self.beliefs.iter_mut().filter(|belief| belief.client == n) {
+                        belief.state = None;
+                    }
+                }
+                return Ok(None);
+            }
+            Step::Write { device, message } => {
+                self.write(device, message)?;
+                return Ok(None);
+            }
+            Step::TakeEvents => {
+                self.machine.kernel.take_events();
+                return Ok(None);
+            }
+            Step::Tick => {
+                self.server.tick(3);
+                return Ok(None);
+            }
+            Step::Faults => {
+                self.server.poll_faults(4, |_, _| {});
+                return Ok(None);
+            }
+            Step::Hang(hung) => {
+                self.unit().hang(hung);
+                return Ok(None);
+            }
+            Step::Refuse(count) => {
+                self.unit().refuse_invalidations(count);
+                return Ok(None);
+            }
+            Step::Fail(call) => {
+                self.stubborn |= call == KernelCall::Destroy;
+                self.machine.kernel.fail(call);
+                return Ok(None);
+            }
+            Step::Heal => {
+                self.stubborn = false;
+                self.machine.kernel.heal();
+                return Ok(None);
+            }
+        };
+        Ok(Some(answer.map_err(|_| ())))
+    }
+
+    fn unit(&self) -> &interrupt_core::fake::VtdModel {
+        self.machine.vtd.as_ref().expect("it has one")
+    }
+
+    fn with(
+        &mut self,
+        number: usize,
+        act: impl FnOnce(
+            &mut Server,
+            &mut Belief,
+            RequesterId,
+        ) -> (Result<(), Error<interrupt_core::fake::FakeError>>, MessageState),
+    ) -> Result<(), Error<interrupt_core::fake::FakeError>> {
+        let count = self.beliefs.len().max(1);
+        let Some(belief) = self.beliefs.get_mut(number % count) else { return Ok(()) };
+        let (done, state) = act(&mut self.server, belief, CLIENTS[belief.client]);
+        if belief.state.is_none() {
+            assert_eq!(done, Err(Error::BadId), "a freed message's name means nothing");
+        }
+        if done.is_ok() {
+            belief.state = Some(state);
+        }
+        done
+    }
+
+    fn end(
+        &mut self,
+        number: usize,
+        act: impl FnOnce(
+            &mut Server,
+            MessageId,
+            RequesterId,
+        ) -> Result<(), Error<interrupt_core::fake::FakeError>>,
+    ) -> Result<(), Error<interrupt_core::fake::FakeError>> {
+        let count = self.beliefs.len().max(1);
+        let Some(belief) = self.beliefs.get_mut(number % count) else { return Ok(()) };
+        let done = act(&mut self.server, belief.message.id, CLIENTS[belief.client]);
+        if done.is_ok() {
+            belief.state = None;
+        }
+        done
+    }
+
+    /// A device writes a pair that some message has or had.
+    fn write(&mut self, device: usize, number: usize) -> Result<(), TestCaseError> {
+        let stranger = RequesterId::from_bits(0x5555);
+        let id = CLIENTS.get(device).copied().unwrap_or(stranger);
+        let count = self.beliefs.len().max(1);
+        let Some(belief) = self.beliefs.get(number % count).copied() else { return Ok(()) };
+        // Whoever has the entry now: a freed message's entry may be the device's own again,
+        // and then an old pair of a block names it as well as the new one.
+        let entry = |pair| RemappableMessage::decode(pair).ok().and_then(RemappableMessage::entry);
+        let named = entry(belief.message.pair);
+        let holder = self
+            .beliefs
+            .iter()
+            .position(|other| other.state.is_some() && entry(other.message.pair) == named);
+        let outcome = self.machine.write(Some(id), belief.message.pair);
+        let own = holder.filter(|index| CLIENTS[self.beliefs[*index].client] == id);
+        let state = own.and_then(|index| self.beliefs[index].state);
+        match (state, outcome) {
+            // 2: nothing lost.
+            (Some(MessageState::Active), MessageOutcome::Event { .. }) => {
+                let handle = self.beliefs[own.unwrap_or(0)].message.handle;
+                let before = self.machine.kernel.delivered(handle);
+                self.machine.kernel.take_events();
+                prop_assert!(self.machine.kernel.delivered(handle) > before, "a write was lost");
+            }
+            (Some(MessageState::Active), MessageOutcome::Blocked(reason)) => {
+                prop_assert!(false, "an active message's write was blocked: {:?}", reason);
+            }
+            // 1 and 4: whatever is in the air concerns nobody who should not hear of it.
+            (_, MessageOutcome::Event { .. }) => {
+                // Only a cache that was not flushed, and the kernel stops what comes of it.
+                prop_assert!(
+                    self.machine.vtd.is_some() && self.server.quarantined() > 0
+                        || self.any_late_flush()
+                );
+                let before = self.deliveries();
+                self.machine.kernel.take_events();
+                for (handle, was, expected) in before {
+                    if !expected {
+                        prop_assert_eq!(self.machine.kernel.delivered(handle), was);
+                    }
+                }
+            }
+            (_, MessageOutcome::Blocked(_)) => {}
+        }
+        Ok(())
+    }
+
+    fn any_late_flush(&self) -> bool {
+        self.server.statistics().flushes_late > 0
+    }
+
+    /// Packets per message, and whether it may get more.
+    fn deliveries(&self) -> Vec<(FakeHandle, u64, bool)> {
+        let of = |belief: &Belief| {
+            let delivered = self.machine.kernel.delivered(belief.message.handle);
+            // A kernel that refused to stop it, while hardware would not either.
+            let refused = self.machine.kernel.state(belief.message.handle) == FakeState::Active;
+            let may = belief.state == Some(MessageState::Active) || refused;
+            (belief.message.handle, delivered, may)
+        };
+        self.beliefs.iter().map(of).collect()
+    }
+
+    fn check(&mut self) -> Result<(), TestCaseError> {
+        prop_assert_eq!(self.machine.violations(), Vec::<String>::new());
+        let mut owners: BTreeMap<EntryIndex, MessageId> = BTreeMap::new();
+        let mut events = BTreeMap::new();
+        let mut seen = 0;
+        for node in self.server.describe() {
+            let Domain::Message(info) = node else { continue };
+            seen += 1;
+            // 5: one owner for each number.
+            let entry = info.entry.expect("a unit has entries");
+            prop_assert_eq!(owners.insert(entry, info.id), None);
+            if let Some(target) = info.target {
+                prop_assert_eq!(events.insert((target.cpu, target.vector), info.id), None);
+                // In `cpus`, the set that the client asked for last.
+                prop_assert!(info.cpus.contains(target.cpu));
+            }
+            let belief = self.beliefs.iter().find(|belief| belief.message.id == info.id);
+            let belief = belief.expect("no message that nobody has");
+            prop_assert_eq!(Some(info.state), belief.state);
+            prop_assert_eq!(info.pair, belief.message.pair);
+            prop_assert_eq!(info.client, CLIENTS[belief.client]);
+            prop_assert_eq!(info.target.is_some(), info.state != MessageState::Reserved);
+            // 4: the table in memory agrees.
+            let present = self.unit().entry(entry).expect("in the table")[0] & 1 == 1;
+            prop_assert_eq!(present, info.state == MessageState::Active);
+        }
+        let live = self.beliefs.iter().filter(|belief| belief.state.is_some()).count();
+        prop_assert_eq!(seen, live);
+        // No entry that nobody has is present.
+        for index in 0..64 {
+            let index = EntryIndex::new(index);
+            if !owners.contains_key(&index) {
+                let present = self.unit().entry(index).is_some_and(|halves| halves[0] & 1 == 1);
+                prop_assert!(!present, "{:?} is present and nobody's", index);
+            }
+        }
+        Ok(())
+    }
+
+    /// At the end all hardware follows again, and everything comes back.
+    pub(crate) fn end_of_the_world(&mut self, trouble: bool) -> Result<(), TestCaseError> {
+        self.unit().hang(false);
+        self.unit().refuse_invalidations(0);
+        self.machine.kernel.heal();
+        for client in CLIENTS {
+            self.server.client_gone(client);
+        }
+        if trouble {
+            // What kernel and hardware both refused is made up for at the next tick.
+            self.server.tick(u32::MAX);
+        }
+        self.machine.kernel.take_events();
+        let before = self.deliveries();
+        for belief in &self.beliefs {
+            for device in CLIENTS {
+                self.machine.write(Some(device), belief.message.pair);
+            }
+        }
+        self.machine.kernel.take_events();
+        for (handle, was, _) in before {
+            prop_assert_eq!(self.machine.kernel.delivered(handle), was, "silent after the end");
+        }
+        for _ in 0..100 {
+            self.server.tick(64);
+            self.machine.kernel.take_events();
+        }
+        prop_assert_eq!(self.server.quarantined(), 0);
+        prop_assert_eq!(self.machine.kernel.live(), 0);
+        prop_assert_eq!(self.server.remapper_mut().entries_used_now(), 0);
+        prop_assert_eq!(self.used(), (0, 0));
+        for node in self.server.describe() {
+            if let Domain::Vectors { count, .. } = node {
+                prop_assert_eq!((count.free, count.quarantined), (count.total, 0));
+            }
+        }
+        prop_assert_eq!(self.machine.violations(), Vec::<String>::new());
+        Ok(())
+    }
+}
+
+trait Used {
+    fn entries_used_now(&self) -> u32;
+}
+
+impl Used for FakeUnit {
+    fn entries_used_now(&self) -> u32 {
+        interrupt_core::Remapper::entries_used(self)
+    }
+}
+
+/// Fault counts are not state: a device changes them at any time. Used entries go with the
+/// quarantine, as far as they are nobody's.
+fn faultless(mut tree: Vec<Domain>) -> Vec<Domain> {
+    for node in &mut tree {
+        match node {
+            Domain::Message(info) => info.faults = 0,
+            Domain::Remapper { used, .. } => *used = 0,
+            _ => {}
+        }
+    }
+    tree
+}
+
+/// Any kind of unit.
+pub(crate) fn options() -> impl Strategy<Value = VtdOptions> {
+    (any::<[bool; 3]>(), 5..7_u8, 0..3_u32).prop_map(|(flags, entries_log2, lag)| VtdOptions {
+        coherent: flags[0],
+        caching_mode: flags[1],
+        resume_at_tail: flags[2],
+        entries_log2,
+        lag,
+        fault_records: 2,
+        ..VtdOptions::default()
+    })
+}
