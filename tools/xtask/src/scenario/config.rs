@@ -68,6 +68,9 @@ pub struct Scenario {
     /// Regular expressions that lines of the serial port must match, in this order.
     #[serde(default)]
     pub expect: Vec<String>,
+    /// Regular expressions that lines must match, anywhere: what several CPUs print has no order.
+    #[serde(default)]
+    pub require: Vec<String>,
     /// Regular expressions that no line may match.
     #[serde(default)]
     pub forbid: Vec<String>,
@@ -187,7 +190,8 @@ impl Config {
         ];
         ensure!(!axes.contains(&0), "an empty list leaves no variant");
         ensure!(scenario.timeout_s > 0, "timeout_s must not be 0");
-        for pattern in scenario.expect.iter().chain(&scenario.forbid) {
+        let patterns = [&scenario.expect, &scenario.require, &scenario.forbid];
+        for pattern in patterns.into_iter().flatten() {
             Regex::new(pattern).with_context(|| format!("pattern `{pattern}`"))?;
         }
         Ok(())

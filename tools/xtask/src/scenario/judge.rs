@@ -81,6 +81,9 @@ pub fn judge(scenario: &Scenario, ending: &Ending) -> Verdict {
         problems.push(format!("{found} @test lines, at least {wanted} are wanted"));
     }
     problems.extend(missing_pattern(&scenario.expect, &lines));
+    for pattern in &scenario.require {
+        problems.extend(missing_pattern(std::slice::from_ref(pattern), &lines));
+    }
     problems.extend(forbidden_lines(scenario, &lines));
     verdict.lines = lines;
     verdict
@@ -95,7 +98,7 @@ fn missing_pattern(patterns: &[String], lines: &[String]) -> Option<String> {
             Err(error) => return Some(error.to_string()),
         };
         let found = rest.any(|line| regex.is_match(line));
-        (!found).then(|| format!("no line matches `{pattern}`, in its order"))
+        (!found).then(|| format!("no line matches `{pattern}` in its place"))
     })
 }
 
@@ -181,6 +184,8 @@ mod tests {
         assert_eq!(counts("expect = ['^one \\d$', 'two']", 33, serial), (1, 0, 0));
         assert_eq!(counts("expect = ['two', 'one']", 33, serial), (0, 1, 0));
         assert_eq!(counts("expect = ['one', 'one']", 33, serial), (0, 1, 0), "one line, one match");
+        assert_eq!(counts("require = ['two', 'one']", 33, serial), (1, 0, 0), "in any order");
+        assert_eq!(counts("require = ['two', 'ten']", 33, serial), (0, 1, 0));
         assert_eq!(counts("forbid = ['tw.']", 33, serial), (0, 1, 0));
     }
 

@@ -159,12 +159,17 @@ fn report(guests: &Guests, variant: &Variant) -> (String, Counts) {
 /// The lines below a variant's own: what failed and why, what was skipped and why.
 fn details(guests: &Guests, run: &Run, failed: bool) -> String {
     let mut text = String::new();
+    // Tests that were skipped for the same reason share a line.
+    let mut skipped: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for test in &run.verdict.tests {
         match test.outcome {
             Outcome::Ok => {}
             Outcome::Fail => text += &format!("\n      FAIL {}: {}", test.name, test.text),
-            Outcome::Skip => text += &format!("\n      skip {}: {}", test.name, test.text),
+            Outcome::Skip => skipped.entry(&test.text).or_default().push(&test.name),
         }
+    }
+    for (reason, names) in skipped {
+        text += &format!("\n      skip, {reason}: {}", names.join(", "));
     }
     for problem in &run.verdict.problems {
         text += &format!("\n      {problem}");
