@@ -78,7 +78,7 @@ impl Round {
     }
 
     /// Masks all at the device, then blocks one of each store at the remapper: nothing may
-    /// come. Then everything must come again.
+    /// come. An unblocked one brings one packet, for what was stopped.
     pub fn drill_masks(&self, slots: &mut Slots, rig: &mut LsiRig<'_>) -> Result<()> {
         for key in self.keys() {
             slots.interrupt(key)?.mask()?;
@@ -97,6 +97,7 @@ impl Round {
         drill::blocked(rig, &mut slots.ledger, blocked.iter().copied())?;
         for &key in &blocked {
             slots.interrupt(key)?.unblock()?;
+            drill::resumed(rig, &mut slots.ledger, key)?;
         }
         Ok(())
     }

@@ -112,6 +112,12 @@ impl Account {
         self.stopped += 1;
     }
 
+    /// The message is not blocked any more: the interrupt server raises it once for
+    /// whatever was stopped, so that nothing is lost. One packet must come.
+    pub fn resume(&mut self) {
+        self.fire();
+    }
+
     /// A packet for `events` events came.
     ///
     /// # Errors

@@ -129,13 +129,18 @@ pub fn singles<R: Rig>(
 ) -> Result<(), Failure<R::Error>> {
     for key in keys {
         write(rig, ledger, key)?;
-        if let Some(packet) = rig.next(ANSWER_NS).map_err(Failure::Rig)? {
-            ledger.packet_for(key, packet.key, packet.events)?;
-        }
-        ledger.close_single(key)?;
+        answer(rig, ledger, key)?;
     }
     // Everything is closed: whatever still comes is one too many.
     settle(rig, ledger)
+}
+
+/// Takes the one packet that must come for `key`.
+fn answer<R: Rig>(rig: &mut R, ledger: &mut Ledger, key: u64) -> Result<(), Failure<R::Error>> {
+    if let Some(packet) = rig.next(ANSWER_NS).map_err(Failure::Rig)? {
+        ledger.packet_for(key, packet.key, packet.events)?;
+    }
+    Ok(ledger.close_single(key)?)
 }
 
 /// Fires each slot [`BURST`] times before it waits: a packet must come after the last
@@ -206,6 +211,20 @@ pub fn blocked<R: Rig>(
         fire(rig, key, Raised::Written)?;
     }
     silence(rig)
+}
+
+/// Takes the one packet that stands for all that was stopped while `key` was blocked:
+/// nothing is lost across a block (DESIGN §4, invariant 2).
+///
+/// # Errors
+/// No packet, more than one, or another slot's.
+pub fn resumed<R: Rig>(
+    rig: &mut R,
+    ledger: &mut Ledger,
+    key: u64,
+) -> Result<(), Failure<R::Error>> {
+    ledger.resume(key)?;
+    answer(rig, ledger, key)
 }
 
 fn silence<R: Rig>(rig: &mut R) -> Result<(), Failure<R::Error>> {

@@ -180,3 +180,20 @@ fn blocked_messages_are_silent_or_named() {
     assert_eq!(run(Flaw::None), Ok(()));
     assert_eq!(run(Flaw::NoBlock), Err(Failure::Noise(Arrival { key: 0, events: 1 })));
 }
+
+#[test]
+fn an_unblocked_message_brings_one_packet() {
+    let run = |events: u64| {
+        let (mut rig, mut ledger) = (Model::new(Flaw::None), Ledger::new(8));
+        rig.blocked.insert(3);
+        blocked(&mut rig, &mut ledger, [3].into_iter())?;
+        rig.blocked.clear();
+        (0..events).for_each(|_| rig.event(3));
+        resumed(&mut rig, &mut ledger, 3)?;
+        Ok(ledger.totals(KEYS).delivered)
+    };
+    assert_eq!(run(1), Ok(1));
+    for events in [0, 2] {
+        assert!(matches!(run(events), Err(Failure::<()>::Mismatch(_))));
+    }
+}

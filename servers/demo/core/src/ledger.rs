@@ -101,6 +101,17 @@ impl Ledger {
         })
     }
 
+    /// The message of `key` was unblocked. See [`Account::resume`].
+    ///
+    /// # Errors
+    /// [`Mismatch::UnknownKey`].
+    pub fn resume(&mut self, key: u64) -> Result<(), Mismatch> {
+        self.with(key, |account| {
+            account.resume();
+            Ok(())
+        })
+    }
+
     /// A packet came.
     ///
     /// # Errors
