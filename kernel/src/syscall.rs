@@ -77,8 +77,8 @@ extern "C" fn kernel_nop(_: u64, _: u64, _: u64, _: u64, _: u64, _: u64) -> *con
 
 extern "C" fn ipc_call(a0: u64, a1: u64, a2: u64, a3: u64, a4: u64, a5: u64) -> *const Frame {
     perform(
-        |kernel, cx| kernel.ipc_call(cx, handle(a0), Tag(a1), [a2, a3, a4, a5]),
-        |cx| exclusively(cx, Syscall::IpcCall as u64, [a0, a1, a2, a3, a4, a5]),
+        move |kernel, cx| kernel.ipc_call(cx, handle(a0), Tag(a1), [a2, a3, a4, a5]),
+        move |cx| exclusively(cx, Syscall::IpcCall as u64, [a0, a1, a2, a3, a4, a5]),
     )
 }
 
@@ -91,22 +91,22 @@ extern "C" fn ipc_reply_receive(
     a5: u64,
 ) -> *const Frame {
     perform(
-        |kernel, cx| kernel.ipc_reply_receive(cx, handle(a0), Tag(a1), [a2, a3, a4, a5]),
-        |cx| exclusively(cx, Syscall::IpcReplyReceive as u64, [a0, a1, a2, a3, a4, a5]),
+        move |kernel, cx| kernel.ipc_reply_receive(cx, handle(a0), Tag(a1), [a2, a3, a4, a5]),
+        move |cx| exclusively(cx, Syscall::IpcReplyReceive as u64, [a0, a1, a2, a3, a4, a5]),
     )
 }
 
 extern "C" fn port_wait(a0: u64, a1: u64, a2: u64, a3: u64, _: u64, _: u64) -> *const Frame {
     perform(
-        |kernel, cx| kernel.port_wait(cx, handle(a0), a1, a2, a3),
-        |cx| exclusively(cx, Syscall::PortWait as u64, [a0, a1, a2, a3, 0, 0]),
+        move |kernel, cx| kernel.port_wait(cx, handle(a0), a1, a2, a3),
+        move |cx| exclusively(cx, Syscall::PortWait as u64, [a0, a1, a2, a3, 0, 0]),
     )
 }
 
 extern "C" fn port_signal(a0: u64, a1: u64, _: u64, _: u64, _: u64, _: u64) -> *const Frame {
     perform(
-        |kernel, cx| kernel.port_signal(cx, handle(a0), a1),
-        |cx| exclusively(cx, Syscall::PortSignal as u64, [a0, a1, 0, 0, 0, 0]),
+        move |kernel, cx| kernel.port_signal(cx, handle(a0), a1),
+        move |cx| exclusively(cx, Syscall::PortSignal as u64, [a0, a1, 0, 0, 0, 0]),
     )
 }
 
@@ -122,8 +122,8 @@ pub extern "C" fn any_call(
 ) -> *const Frame {
     let arguments = [a0, a1, a2, a3, a4, a5];
     perform(
-        |kernel, cx| dispatch(kernel, cx, number, arguments),
-        |cx| exclusively(cx, number, arguments),
+        move |kernel, cx| dispatch(kernel, cx, number, arguments),
+        move |cx| exclusively(cx, number, arguments),
     )
 }
 
@@ -150,8 +150,8 @@ fn exclusively(cx: Cx, number: u64, arguments: Arguments) {
 }
 
 fn handle(word: u64) -> Handle {
-    // A handle is 32 bits; anything larger is not one.
-    u32::try_from(word).map_or(Handle::NONE, Handle)
+    // A handle is 32 bits. Anything larger is not one, and not "myself" either.
+    u32::try_from(word).map_or(Handle(u32::MAX), Handle)
 }
 
 /// Rights come as a word; bits that mean nothing widen, so they are refused there.

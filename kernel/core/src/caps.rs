@@ -5,9 +5,10 @@ use tocsin_abi::{Error, Handle, Kind, PacketKind, Rights, Syscall, Tag};
 use crate::arena::Id;
 use crate::create::SLOT_BYTES;
 use crate::kernel::{Cx, Kernel, Outcome, Stop};
-use crate::objects::{ProcessId, SlotId, ThreadId};
+use crate::objects::{ProcessId, SlotId};
 use crate::platform::{Frame, Platform};
 use crate::slot::Slot;
+use crate::thread::Thread;
 
 /// Handles that one bounded step of a revocation kills.
 const REVOKE_STEP: u32 = 32;
@@ -172,11 +173,10 @@ impl<P: Platform> Kernel<P> {
     /// # Errors
     /// `BadHandle`, `MissingRight`, `Widening`.
     pub fn check_sendable(&self, cx: Cx, tag: Tag) -> Result<(), Error> {
-        self.check_handles(cx.thread, tag)
+        self.check_handles(self.thread(cx.thread), tag)
     }
 
-    fn check_handles(&self, from: ThreadId, tag: Tag) -> Result<(), Error> {
-        let sender = self.thread(from);
+    fn check_handles(&self, sender: &Thread<P::Frame>, tag: Tag) -> Result<(), Error> {
         for index in 0..tag.handles() {
             let (handle, rights) = self.platform.ipc_handle(sender.ipc_buffer.get(), index);
             let slot = self.slot(sender.process.get(), handle)?;
@@ -193,15 +193,14 @@ impl<P: Platform> Kernel<P> {
     ///
     /// # Errors
     /// As `check_sendable`; `NoHandles` and `NoMemory` for the receiver.
+    #[inline(never)]
     pub fn transfer_handles(
         &self,
-        _cx: Cx,
-        from: ThreadId,
-        to: ThreadId,
+        sender: &Thread<P::Frame>,
+        receiver: &Thread<P::Frame>,
         tag: Tag,
     ) -> Result<(), Error> {
-        let (sender, receiver) = (self.thread(from), self.thread(to));
-        self.check_handles(from, tag)?;
+        self.check_handles(sender, tag)?;
         self.slot_room(receiver.process.get(), tag.handles() as u32)?;
         for index in 0..tag.handles() {
             let (handle, rights) = self.platform.ipc_handle(sender.ipc_buffer.get(), index);

@@ -46,6 +46,7 @@ impl<P: Platform> Kernel<P> {
         }
     }
 
+    #[inline(never)]
     fn remove_due(&self, entry: &Due) {
         let home = entry.cpu.replace(NO_CPU);
         if home == NO_CPU {

@@ -8,7 +8,7 @@ use crate::arena::Id;
 use crate::kernel::{Cx, Kernel, Outcome, Stop};
 use crate::objects::{Endpoint, EndpointId, ThreadId};
 use crate::platform::{Frame, Platform};
-use crate::thread::State;
+use crate::thread::{State, Thread};
 
 /// Words that travel in registers.
 pub type Words = [u64; IPC_REGISTER_WORDS];
@@ -40,26 +40,29 @@ impl<P: Platform> Kernel<P> {
         if !cx.may(endpoint.home.get()) {
             return Err(Stop::Escalate);
         }
-        let payload = Payload { badge: slot.badge.get(), tag, words };
+        let badge = slot.badge.get();
         let receiver = endpoint.receivers.head.get();
         if receiver.is_none() {
-            return self.queue_call(cx, id, endpoint, payload);
+            return self.queue_call(cx, id, endpoint, Payload { badge, tag, words });
         }
         let server = self.thread(receiver);
         if !cx.may(server.cpu.get()) {
             return Err(Stop::Escalate);
         }
-        self.transfer(cx, cx.thread, receiver, payload)?;
-        let _ = self.pop(&endpoint.receivers);
+        let caller = self.thread(cx.thread);
+        self.transfer(cx, caller, server, Payload { badge, tag, words })?;
+        self.pop_first(&endpoint.receivers, server);
         server.frame.set_result(RECEIVED_MESSAGE);
         server.caller.set(cx.thread);
-        self.thread(cx.thread).server.set(receiver);
-        self.block(cx, State::Calling);
-        self.wake(cx, receiver);
+        caller.server.set(receiver);
+        self.block_thread(cx, caller, State::Calling);
+        self.wake_thread(cx, receiver, server);
         Err(Stop::Set)
     }
 
     /// Nobody receives: the call waits in the endpoint's queue.
+    #[cold]
+    #[inline(never)]
     fn queue_call(&self, cx: Cx, id: EndpointId, endpoint: &Endpoint, payload: Payload) -> Outcome {
         if endpoint.receive_handles.get() == 0 {
             return Err(Error::PeerDied.into());
@@ -81,18 +84,22 @@ impl<P: Platform> Kernel<P> {
 
     /// Moves one message from a thread to another. All or nothing.
     #[inline(always)]
-    fn transfer(&self, cx: Cx, from: ThreadId, to: ThreadId, payload: Payload) -> Result<(), Stop> {
+    fn transfer(
+        &self,
+        cx: Cx,
+        from: &Thread<P::Frame>,
+        to: &Thread<P::Frame>,
+        payload: Payload,
+    ) -> Result<(), Stop> {
         let count = payload.tag.words();
         if payload.tag.handles() > 0 {
             cx.need_exclusive()?;
-            self.transfer_handles(cx, from, to, payload.tag)?;
+            self.transfer_handles(from, to, payload.tag)?;
         }
-        let target = self.thread(to);
         if count > IPC_REGISTER_WORDS {
-            let source = self.thread(from).ipc_buffer.get();
-            self.platform.ipc_copy(source, target.ipc_buffer.get(), count);
+            self.platform.ipc_copy(from.ipc_buffer.get(), to.ipc_buffer.get(), count);
         }
-        let frame = &target.frame;
+        let frame = &to.frame;
         frame.set_values4([payload.badge, payload.tag.0, payload.words[0], payload.words[1]]);
         frame.set_value(4, payload.words[2]);
         frame.set_value(5, payload.words[3]);
@@ -144,13 +151,15 @@ impl<P: Platform> Kernel<P> {
         if sender.is_some() {
             return self.receive_queued(cx, endpoint);
         }
-        self.thread(cx.thread).place.set(id.index());
-        self.push_back(&endpoint.receivers, cx.thread);
-        self.block(cx, State::Receiving);
+        let me = self.thread(cx.thread);
+        me.place.set(id.index());
+        self.push_back_thread(&endpoint.receivers, cx.thread, me);
+        self.block_thread(cx, me, State::Receiving);
         Err(Stop::Set)
     }
 
     /// Takes the first waiting call that can be delivered; those that can not fail.
+    #[inline(never)]
     fn receive_queued(&self, cx: Cx, endpoint: &Endpoint) -> Outcome {
         loop {
             let id = endpoint.senders.head.get();
@@ -167,7 +176,7 @@ impl<P: Platform> Kernel<P> {
                 tag: Tag(sender.message[1].get()),
                 words: core::array::from_fn(|index| sender.message[2 + index].get()),
             };
-            match self.transfer(cx, id, cx.thread, payload) {
+            match self.transfer(cx, sender, self.thread(cx.thread), payload) {
                 Ok(()) => {
                     let _ = self.pop(&endpoint.senders);
                     sender.state.set(State::Calling);
@@ -190,11 +199,17 @@ impl<P: Platform> Kernel<P> {
     fn drop_caller(&self, cx: Cx) -> Result<(), Stop> {
         let caller = self.thread(cx.thread).caller.get();
         if caller.is_some() {
-            if !cx.may(self.thread(caller).cpu.get()) {
-                return Err(Stop::Escalate);
-            }
-            self.fail_caller(cx, cx.thread);
+            return self.drop_this_caller(cx, caller);
         }
+        Ok(())
+    }
+
+    #[cold]
+    fn drop_this_caller(&self, cx: Cx, caller: ThreadId) -> Result<(), Stop> {
+        if !cx.may(self.thread(caller).cpu.get()) {
+            return Err(Stop::Escalate);
+        }
+        self.fail_caller(cx, cx.thread);
         Ok(())
     }
 
@@ -227,11 +242,11 @@ impl<P: Platform> Kernel<P> {
         if !cx.may(thread.cpu.get()) {
             return Err(Stop::Escalate);
         }
-        self.transfer(cx, cx.thread, caller, Payload { badge: 0, tag, words })?;
+        self.transfer(cx, me, thread, Payload { badge: 0, tag, words })?;
         thread.frame.set_result(0);
         thread.server.set(Id::NONE);
         me.caller.set(Id::NONE);
-        self.wake(cx, caller);
+        self.wake_thread(cx, caller, thread);
         Ok(0)
     }
 
@@ -260,6 +275,7 @@ impl<P: Platform> Kernel<P> {
     }
 
     /// A queued call that needs an exclusive context must be known before the reply.
+    #[cold]
     fn check_local_sender(&self, cx: Cx, endpoint: &Endpoint) -> Result<(), Stop> {
         let sender = self.thread(endpoint.senders.head.get());
         if !cx.may(sender.cpu.get()) || Tag(sender.message[1].get()).handles() > 0 {

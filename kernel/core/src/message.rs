@@ -150,6 +150,7 @@ impl<P: Platform> Kernel<P> {
 
     /// Counts an event against the rate budget; the first one past it is told to the
     /// interrupt server.
+    #[inline(never)]
     fn count_rate(&self, cx: Cx, id: MessageId, message: &Message) {
         let storm = self.starts_storm(message);
         let now = self.platform.now();

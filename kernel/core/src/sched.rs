@@ -5,7 +5,7 @@ use crate::cpu::Cpu;
 use crate::kernel::{Cx, Kernel};
 use crate::objects::{ThreadId, ThreadQueue};
 use crate::platform::{Frame, Platform};
-use crate::thread::State;
+use crate::thread::{State, Thread};
 
 /// How long a thread runs while others of its priority wait, in nanoseconds.
 pub const SLICE_NS: u64 = 10_000_000;
@@ -13,7 +13,12 @@ pub const SLICE_NS: u64 = 10_000_000;
 impl<P: Platform> Kernel<P> {
     /// Adds a thread at the end of a queue.
     pub fn push_back(&self, queue: &ThreadQueue, id: ThreadId) {
-        let thread = self.thread(id);
+        self.push_back_thread(queue, id, self.thread(id));
+    }
+
+    /// As `push_back`, for who has looked the thread up.
+    #[inline(always)]
+    pub fn push_back_thread(&self, queue: &ThreadQueue, id: ThreadId, thread: &Thread<P::Frame>) {
         let tail = queue.tail.get();
         thread.next.set(Id::NONE);
         thread.prev.set(tail);
@@ -49,18 +54,25 @@ impl<P: Platform> Kernel<P> {
     pub fn pop(&self, queue: &ThreadQueue) -> ThreadId {
         let id = queue.head.get();
         if id.is_some() {
-            let next = self.thread(id).next.get();
-            queue.head.set(next);
-            if next.is_none() {
-                queue.tail.set(Id::NONE);
-            } else {
-                self.thread(next).prev.set(Id::NONE);
-            }
+            self.pop_first(queue, self.thread(id));
         }
         id
     }
 
+    /// Takes the first thread of a queue, which has been looked up.
+    #[inline(always)]
+    pub fn pop_first(&self, queue: &ThreadQueue, first: &Thread<P::Frame>) {
+        let next = first.next.get();
+        queue.head.set(next);
+        if next.is_none() {
+            queue.tail.set(Id::NONE);
+        } else {
+            self.thread(next).prev.set(Id::NONE);
+        }
+    }
+
     /// Puts a ready thread at the end of its run queue.
+    #[inline(never)]
     fn enqueue(&self, cpu: &Cpu, id: ThreadId) {
         let priority = self.thread(id).priority.get() as usize % cpu.queues.len();
         self.push_back(&cpu.queues[priority], id);
@@ -105,7 +117,12 @@ impl<P: Platform> Kernel<P> {
     /// runs at once. On another (exclusive context only) it is queued there.
     #[inline(always)]
     pub fn wake(&self, cx: Cx, id: ThreadId) {
-        let thread = self.thread(id);
+        self.wake_thread(cx, id, self.thread(id));
+    }
+
+    /// As `wake`, for who has looked the thread up.
+    #[inline(always)]
+    pub fn wake_thread(&self, cx: Cx, id: ThreadId, thread: &Thread<P::Frame>) {
         thread.state.set(State::Ready);
         let home = thread.cpu.get() as usize;
         if home == cx.cpu {
@@ -124,7 +141,13 @@ impl<P: Platform> Kernel<P> {
     /// Takes the calling thread off its CPU; it is waiting in `state` now.
     #[inline(always)]
     pub fn block(&self, cx: Cx, state: State) {
-        self.thread(cx.thread).state.set(state);
+        self.block_thread(cx, self.thread(cx.thread), state);
+    }
+
+    /// As `block`, for who has looked the calling thread up.
+    #[inline(always)]
+    pub fn block_thread(&self, cx: Cx, thread: &Thread<P::Frame>, state: State) {
+        thread.state.set(state);
         self.cpu(cx.cpu).current.set(Id::NONE);
     }
 
@@ -175,6 +198,7 @@ impl<P: Platform> Kernel<P> {
     }
 
     /// The general case of `choose`.
+    #[inline(never)]
     fn choose_among(&self, cpu: &Cpu) -> ThreadId {
         let handoff = cpu.handoff.replace(Id::NONE);
         let current = cpu.current.get();
