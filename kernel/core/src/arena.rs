@@ -155,6 +155,27 @@ impl<T: Reset> Arena<T> {
     }
 }
 
+#[cfg(test)]
+impl<T> Arena<T> {
+    /// The objects in use; the free list must be whole.
+    pub(crate) fn in_use(&self) -> std::vec::Vec<Id<T>> {
+        let mut used = std::vec![true; self.items.len()];
+        used[0] = false;
+        let (mut at, mut last) = (self.free.get(), u32::MAX);
+        while at != u32::MAX {
+            assert!(used[at as usize], "a place is twice in the free list");
+            used[at as usize] = false;
+            last = at;
+            at = self.items[at as usize].next_free.get();
+        }
+        assert_eq!(last, self.last_free.get(), "end of the free list");
+        let used = used.iter().enumerate().filter(|(_, used)| **used);
+        let used: std::vec::Vec<_> = used.map(|(index, _)| Id::new(index as u32)).collect();
+        assert_eq!(used.len() as u32, self.live.get(), "a place is lost");
+        used
+    }
+}
+
 impl<T> Arena<T> {
     /// The object.
     ///

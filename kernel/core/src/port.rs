@@ -11,10 +11,10 @@ use tocsin_abi::{Error, Handle, Kind, Packet, PacketKind, Rights};
 
 use crate::arena::{Id, Reset};
 use crate::kernel::{Cx, Kernel, Outcome, Stop};
-use crate::objects::{EndpointId, NO_CPU, PortId, ProcessId, ThreadId};
+use crate::objects::{Endpoint, EndpointId, NO_CPU, PortId, ProcessId, ThreadId};
 use crate::platform::{Frame, Platform};
 use crate::reset_cells;
-use crate::thread::State;
+use crate::thread::{State, Thread};
 
 /// What kind of object a [`Source`] index is for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -125,6 +125,21 @@ reset_cells!(Port {
     signal
 });
 
+/// The links, for the tests' walk over every list.
+#[cfg(test)]
+impl Node {
+    pub(crate) fn links(&self) -> (u32, u32) {
+        (self.next.get().0, self.prev.get().0)
+    }
+}
+
+#[cfg(test)]
+impl Port {
+    pub(crate) fn ends(&self) -> (u32, u32) {
+        (self.head.get().0, self.tail.get().0)
+    }
+}
+
 /// What became of an event.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Posted {
@@ -200,18 +215,19 @@ impl<P: Platform> Kernel<P> {
             port.waiter.set(Id::NONE);
             let thread = self.thread(waiter);
             self.cancel_wait_deadline(&thread.due);
-            self.hand_over(cx, waiter, 1, node, count, value);
+            self.hand_over(cx, waiter, thread, 1, node, count, value);
             return Ok(Posted::Delivered);
         }
         if port.endpoint.get().is_some() {
             let receivers = &self.endpoints.get(port.endpoint.get()).receivers;
             let receiver = receivers.head.get();
             if receiver.is_some() {
-                if !cx.may(self.thread(receiver).cpu.get()) {
+                let thread = self.thread(receiver);
+                if !cx.may(thread.cpu.get()) {
                     return Err(Stop::Escalate);
                 }
-                let _ = self.pop(receivers);
-                self.hand_over(cx, receiver, RECEIVED_PACKET, node, count, value);
+                self.pop_first(receivers, thread);
+                self.hand_over(cx, receiver, thread, RECEIVED_PACKET, node, count, value);
                 return Ok(Posted::Delivered);
             }
         }
@@ -224,7 +240,17 @@ impl<P: Platform> Kernel<P> {
 
     /// Gives a fresh packet to a waiting thread, in its registers.
     #[inline(always)]
-    fn hand_over(&self, cx: Cx, id: ThreadId, result: u64, node: &Node, count: u32, value: u64) {
+    #[expect(clippy::too_many_arguments, reason = "inlined into the interrupt path")]
+    fn hand_over(
+        &self,
+        cx: Cx,
+        id: ThreadId,
+        thread: &Thread<P::Frame>,
+        result: u64,
+        node: &Node,
+        count: u32,
+        value: u64,
+    ) {
         let packet = Packet {
             key: node.key.get(),
             count,
@@ -232,10 +258,9 @@ impl<P: Platform> Kernel<P> {
             first_ticks: self.platform.now(),
             value,
         };
-        let frame = &self.thread(id).frame;
-        frame.set_result(result);
-        frame.set_values4(packet.to_values());
-        self.wake(cx, id);
+        thread.frame.set_result(result);
+        thread.frame.set_values4(packet.to_values());
+        self.wake_thread(cx, id, thread);
     }
 
     fn append(&self, port: &Port, source: Source, node: &Node) {
@@ -292,6 +317,19 @@ impl<P: Platform> Kernel<P> {
         })
     }
 
+    /// Gives the packets that wait on a port to the receivers that wait at the endpoint
+    /// just tied to it: nothing else would wake them. Exclusive context only.
+    pub fn feed_receivers(&self, cx: Cx, port: &Port, endpoint: &Endpoint) {
+        while endpoint.receivers.head.get().is_some() {
+            let Some(packet) = self.take_packet(port) else { break };
+            let id = self.pop(&endpoint.receivers);
+            let frame = &self.thread(id).frame;
+            frame.set_result(RECEIVED_PACKET);
+            frame.set_values4(packet.to_values());
+            self.wake(cx, id);
+        }
+    }
+
     /// `port_wait`.
     ///
     /// # Errors
@@ -334,8 +372,9 @@ impl<P: Platform> Kernel<P> {
             self.set_wait_deadline(cx, deadline);
         }
         port.waiter.set(cx.thread);
-        self.thread(cx.thread).place.set(slot.object.get());
-        self.block(cx, State::Waiting);
+        let thread = self.thread(cx.thread);
+        thread.place.set(slot.object.get());
+        self.block_thread(cx, thread, State::Waiting);
         Err(Stop::Set)
     }
 
@@ -362,6 +401,7 @@ impl<P: Platform> Kernel<P> {
     }
 
     /// Returns queued packets: the first in registers, more in the caller's buffer.
+    #[inline(never)]
     fn take_packets(&self, cx: Cx, port: &Port, buffer: u64, capacity: u64) -> Outcome {
         let count = capacity.min(u64::from(port.queued.get()));
         let space = self.thread(cx.thread).space.get();
