@@ -99,6 +99,7 @@ impl<P: Platform> Kernel<P> {
         endpoint.port.set(port_id);
         port.endpoint.set(endpoint_id);
         port.home.set(endpoint.home.get());
+        self.feed_receivers(cx, port, endpoint);
         Ok(0)
     }
 
