@@ -101,11 +101,7 @@ pub fn resume(cpu: usize) -> *const Frame {
     if kernel.dying.get().is_some() {
         tear_down(cpu);
     }
-    let next = kernel.choose(cpu);
-    if next.is_none() {
-        rest(cpu);
-    }
-    let thread = kernel.thread(next);
+    let Some(thread) = kernel.choose_thread(cpu) else { rest(cpu) };
     arch::set_frame(&thread.frame);
     arch::load_space(thread.space.get());
     sync::leave(cpu);

@@ -10,8 +10,8 @@ use core::marker::PhantomData;
 pub struct Id<T>(u32, PhantomData<fn() -> T>);
 
 impl<T> Id<T> {
-    /// No object.
-    pub const NONE: Id<T> = Id(u32::MAX, PhantomData);
+    /// No object: the index that no arena gives out.
+    pub const NONE: Id<T> = Id(0, PhantomData);
 
     /// The object with this index.
     #[inline(always)]
@@ -31,14 +31,14 @@ impl<T> Id<T> {
     #[inline(always)]
     #[must_use]
     pub const fn is_none(self) -> bool {
-        self.0 == u32::MAX
+        self.0 == 0
     }
 
     /// False for [`Id::NONE`].
     #[inline(always)]
     #[must_use]
     pub const fn is_some(self) -> bool {
-        self.0 != u32::MAX
+        self.0 != 0
     }
 }
 

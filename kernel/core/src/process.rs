@@ -319,6 +319,7 @@ impl<P: Platform> Kernel<P> {
         let thread = self.thread(id);
         thread.payer.set(cx.process);
         thread.priority.set(priority);
+        thread.level.set(1 << priority);
         thread.cpu.set(cpu);
         thread.ipc_buffer.set(frame);
         self.join_process(target, id, thread);

@@ -81,8 +81,7 @@ impl<P: Platform> Kernel<P> {
 
     /// Puts a preempted thread at the head of its run queue.
     #[inline(always)]
-    fn enqueue_first(&self, cpu: &Cpu, id: ThreadId) {
-        let thread = self.thread(id);
+    fn enqueue_first(&self, cpu: &Cpu, id: ThreadId, thread: &Thread<P::Frame>) {
         let priority = thread.priority.get() as usize % cpu.queues.len();
         let queue = &cpu.queues[priority];
         let head = queue.head.get();
@@ -161,17 +160,24 @@ impl<P: Platform> Kernel<P> {
     }
 
     /// Decides which thread runs now and makes it current; none: the CPU is idle.
-    #[inline(always)]
     #[must_use]
     pub fn choose(&self, cpu_index: usize) -> ThreadId {
+        let _ = self.choose_thread(cpu_index);
+        self.cpu(cpu_index).current.get()
+    }
+
+    /// As `choose`, with the thread looked up.
+    #[inline(always)]
+    #[must_use]
+    pub fn choose_thread(&self, cpu_index: usize) -> Option<&'static Thread<P::Frame>> {
         let cpu = self.cpu(cpu_index);
         let current = cpu.current.get();
         let handoff = cpu.handoff.get();
         if handoff.is_none() {
             if current.is_some() {
-                let priority = u32::from(self.thread(current).priority.get()) % 32;
-                if cpu.ready.get() >> priority == 0 {
-                    return current;
+                let thread = self.thread(current);
+                if cpu.ready.get() < thread.level.get() {
+                    return Some(thread);
                 }
             }
             return self.choose_among(cpu);
@@ -179,27 +185,27 @@ impl<P: Platform> Kernel<P> {
         // The common switch: somebody woke a thread that is more urgent than all others,
         // and goes on waiting himself or is preempted.
         let thread = self.thread(handoff);
-        let priority = u32::from(thread.priority.get()) % 32;
-        if cpu.ready.get() >> priority != 0 {
+        let level = thread.level.get();
+        if cpu.ready.get() >= level {
             return self.choose_among(cpu);
         }
         if current.is_some() {
             let running = self.thread(current);
-            if u32::from(running.priority.get()) >= priority {
+            if running.level.get() >= level {
                 return self.choose_among(cpu);
             }
             running.state.set(State::Ready);
-            self.enqueue_first(cpu, current);
+            self.enqueue_first(cpu, current, running);
         }
         cpu.handoff.set(Id::NONE);
         thread.state.set(State::Running);
         cpu.current.set(handoff);
-        handoff
+        Some(thread)
     }
 
     /// The general case of `choose`.
     #[inline(never)]
-    fn choose_among(&self, cpu: &Cpu) -> ThreadId {
+    fn choose_among(&self, cpu: &Cpu) -> Option<&'static Thread<P::Frame>> {
         let handoff = cpu.handoff.replace(Id::NONE);
         let current = cpu.current.get();
         if handoff.is_some() {
@@ -209,30 +215,31 @@ impl<P: Platform> Kernel<P> {
             if urgent && top.is_none_or(|top| self.thread(handoff).priority.get() >= top) {
                 if current.is_some() {
                     self.thread(current).state.set(State::Ready);
-                    self.enqueue_first(cpu, current);
+                    self.enqueue_first(cpu, current, self.thread(current));
                 }
-                return self.run(cpu, handoff);
+                return Some(self.run(cpu, handoff));
             }
             self.enqueue(cpu, handoff);
         }
-        let Some(top) = Self::top(cpu) else { return current };
-        if current.is_some() {
-            let priority = self.thread(current).priority.get();
+        let running = current.is_some().then(|| self.thread(current));
+        let Some(top) = Self::top(cpu) else { return running };
+        if let Some(running) = running {
+            let priority = running.priority.get();
             if priority > top {
-                return current;
+                return Some(running);
             }
             if priority == top {
                 self.share(cpu);
-                return current;
+                return Some(running);
             }
-            self.thread(current).state.set(State::Ready);
-            self.enqueue_first(cpu, current);
+            running.state.set(State::Ready);
+            self.enqueue_first(cpu, current, running);
         }
         let next = self.pop(&cpu.queues[top as usize % cpu.queues.len()]);
         if cpu.queues[top as usize % cpu.queues.len()].head.get().is_none() {
             cpu.ready.set(cpu.ready.get() & !(1 << top));
         }
-        self.run(cpu, next)
+        Some(self.run(cpu, next))
     }
 
     fn top(cpu: &Cpu) -> Option<u8> {
@@ -240,7 +247,7 @@ impl<P: Platform> Kernel<P> {
         if ready == 0 { None } else { Some(31 - ready.leading_zeros() as u8) }
     }
 
-    fn run(&self, cpu: &Cpu, id: ThreadId) -> ThreadId {
+    fn run(&self, cpu: &Cpu, id: ThreadId) -> &'static Thread<P::Frame> {
         let thread = self.thread(id);
         thread.state.set(State::Running);
         cpu.current.set(id);
@@ -248,7 +255,7 @@ impl<P: Platform> Kernel<P> {
         if cpu.ready.get() >> (u32::from(thread.priority.get()) % 32) & 1 != 0 {
             self.share(cpu);
         }
-        id
+        thread
     }
 
     /// Others of the running thread's priority wait: give it a slice.

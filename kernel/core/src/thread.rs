@@ -67,6 +67,9 @@ pub struct Thread<F> {
     pub state: Cell<State>,
     /// Fixed priority; the higher runs first.
     pub priority: Cell<u8>,
+    /// `1 << priority`: compared with a CPU's set of ready priorities, it says at once
+    /// whether somebody as urgent waits.
+    pub level: Cell<u32>,
     /// Its CPU, for life.
     pub cpu: Cell<u8>,
     /// Its process.
@@ -103,6 +106,7 @@ impl<F: Frame> Reset for Thread<F> {
     fn reset(&self) {
         self.state.set(State::New);
         self.priority.set(0);
+        self.level.set(1);
         self.cpu.set(0);
         self.process.set(Id::NONE);
         self.space.set(0);

@@ -7,7 +7,7 @@
 
 use core::cell::Cell;
 
-use tocsin_abi::{Error, Handle, Kind, Rights};
+use tocsin_abi::{Error, Handle, Kind, MessageState, Rights};
 
 use crate::arena::Id;
 use crate::kernel::{Cx, Kernel, Outcome, Stop};
@@ -65,9 +65,11 @@ impl<P: Platform> Kernel<P> {
         let id = entry.message.get();
         let known =
             id.is_some() && self.messages.item(id).generation.get() == entry.generation.get();
+        // A move delivers what is in flight; a message deactivated since does not.
+        let is_live = known && self.messages.get(id).state.get() != MessageState::Reserved;
         match entry.usage.get() {
-            Use::Moved if known => self.message_event(cx, id),
-            Use::Retired if known => {
+            Use::Moved if is_live => self.message_event(cx, id),
+            Use::Moved | Use::Retired if known => {
                 let message = self.messages.get(id);
                 message.blocked.set(message.blocked.get() + 1);
                 Ok(())
