@@ -311,3 +311,6 @@ impl Drop for Mapping {
 pub fn ordering() {
     arch::ordering();
 }
+
+#[cfg(test)]
+mod tests;

@@ -119,3 +119,6 @@ macro_rules! log {
         ))
     };
 }
+
+#[cfg(test)]
+mod tests;

@@ -204,3 +204,6 @@ pub fn serve(endpoint: Handle, service: &mut impl Service) -> Error {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

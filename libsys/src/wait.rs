@@ -220,3 +220,6 @@ impl Wake for Flag {
         self.0.store(true, Ordering::Relaxed);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -62,6 +62,14 @@ impl Frame {
         Frame { label, words: Words::new() }
     }
 
+    /// A message with any words; those past the limit are left out.
+    #[must_use]
+    pub fn plain(label: u32, words: &[u64]) -> Frame {
+        let mut frame = Frame::empty(label);
+        words.iter().take(IPC_WORDS).for_each(|&word| frame.words.put(word));
+        frame
+    }
+
     /// The reply that says which error it was.
     #[inline]
     #[must_use]

@@ -7,7 +7,7 @@ use alloc::rc::Rc;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::cell::RefCell;
-use tocsin_abi::ipc::{IpcBuffer, Tag};
+use tocsin_abi::ipc::{IpcBuffer, RECEIVED_MESSAGE, RECEIVED_PACKET, Tag};
 use tocsin_abi::message::{MessageState, MessageStatus};
 use tocsin_abi::{Error, Handle, Packet, PacketKind, Rights, Syscall};
 use tocsin_proto::Frame;
@@ -83,6 +83,19 @@ struct Model {
     now: u64,
     trace: Vec<String>,
     buffer: Option<Box<IpcBuffer>>,
+    incoming: VecDeque<Incoming>,
+    replies: Vec<(Frame, usize)>,
+}
+
+/// What a server will receive.
+#[derive(Debug)]
+pub enum Incoming {
+    /// A call; its handles are given to the server.
+    Call(Call),
+    /// A packet on the port bound to the endpoint.
+    Packet(Packet),
+    /// A reply that the caller can not take: the next `ipc_reply_receive` fails so.
+    BadReply(Error),
 }
 
 std::thread_local! {
@@ -107,6 +120,18 @@ pub fn trace(line: impl Into<String>) {
 #[must_use]
 pub fn take_trace() -> Vec<String> {
     with(|model| core::mem::take(&mut model.trace))
+}
+
+/// Queues what the server under test will receive, whatever endpoint it receives on. When
+/// all is received, the endpoint is dead (`PeerDied`).
+pub fn incoming(events: impl IntoIterator<Item = Incoming>) {
+    with(|model| model.incoming.extend(events));
+}
+
+/// The replies that the server gave: message, and number of handles sent along.
+#[must_use]
+pub fn take_replies() -> Vec<(Frame, usize)> {
+    with(|model| core::mem::take(&mut model.replies))
 }
 
 /// Number of open handles.
@@ -328,6 +353,12 @@ impl Model {
                 made(self.grant(object, Rights::all(), 0))
             }
             Syscall::PortWait => self.port_wait(a),
+            Syscall::IpcReceive => self.receive(),
+            Syscall::IpcReply => self.note_reply(a[0], [a[1], a[2], a[3], a[4]]).map(|()| zero),
+            Syscall::IpcReplyReceive => {
+                self.note_reply(a[1], [a[2], a[3], a[4], a[5]])?;
+                self.receive()
+            }
             Syscall::PortSignal => {
                 let port = self.port(a[0], Rights::SIGNAL)?;
                 let kind = PacketKind::Signal as u32;
@@ -462,6 +493,51 @@ impl Model {
         let mut values = [0, tag.0, 0, 0, 0, 0];
         values[2..].iter_mut().zip(words.iter()).for_each(|(value, &word)| *value = word);
         Ok(Values { result: 0, values })
+    }
+}
+
+impl Model {
+    /// What is next for the server.
+    fn receive(&mut self) -> Result<Values, Error> {
+        match self.incoming.pop_front() {
+            None => Err(Error::PeerDied),
+            Some(Incoming::BadReply(error)) => Err(error),
+            Some(Incoming::Packet(packet)) => {
+                let [key, kind, first, value] = packet.to_values();
+                Ok(Values { result: RECEIVED_PACKET, values: [key, kind, first, value, 0, 0] })
+            }
+            Some(Incoming::Call(call)) => {
+                let buffer = self.buffer();
+                buffer.handles[..call.handles.len()].copy_from_slice(&call.handles);
+                let mut registers = [0; 4];
+                for (n, &word) in call.words.iter().enumerate() {
+                    *registers.get_mut(n).unwrap_or(&mut buffer.words[n]) = word;
+                }
+                let tag = Tag::new(call.label, call.words.len(), call.handles.len());
+                let [a, b, c, d] = registers;
+                Ok(Values { result: RECEIVED_MESSAGE, values: [call.badge, tag.0, a, b, c, d] })
+            }
+        }
+    }
+
+    /// Takes the server's reply down. `tag` and words are arguments from `first` on.
+    fn note_reply(&mut self, tag: u64, registers: [u64; 4]) -> Result<(), Error> {
+        if let Some(Incoming::BadReply(error)) = self.incoming.front() {
+            let error = *error;
+            self.incoming.pop_front();
+            return Err(error);
+        }
+        let tag = Tag(tag);
+        let buffer = self.buffer();
+        let mut words = registers.to_vec();
+        words.extend_from_slice(&buffer.words[4..]);
+        words.truncate(tag.words());
+        let sent: Vec<Handle> = buffer.handles[..tag.handles()].to_vec();
+        for handle in &sent {
+            self.find(handle.0.into(), Rights::TRANSFER)?;
+        }
+        self.replies.push((Frame::plain(tag.label(), &words), sent.len()));
+        Ok(())
     }
 }
 

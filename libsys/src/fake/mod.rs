@@ -17,5 +17,8 @@ mod pci_server;
 
 pub use device::DeviceMemory;
 pub use interrupt_server::{FakeInterrupts, Limits};
-pub use kernel::{Call, Return, device_write, endpoint, handle_count, reset, take_trace, trace};
+pub use kernel::{
+    Call, Incoming, Return, device_write, endpoint, handle_count, incoming, reset, take_replies,
+    take_trace, trace,
+};
 pub use pci_server::FakePci;
