@@ -74,6 +74,7 @@ impl Ecam {
 
     /// Calls `f` with the mapping of the register's bus and the offset in it. `None` where
     /// no part reaches, or mapping fails.
+    #[inline]
     fn with<T>(
         &self,
         function: FunctionAddress,
@@ -87,27 +88,36 @@ impl Ecam {
             .find_map(|(n, part)| Some((n, ecam_offset(&part.segment, function, register)?)))?;
         let bus = offset / Segment::BYTES_PER_BUS * Segment::BYTES_PER_BUS;
         let mut windows = self.windows.borrow_mut();
-        match windows.iter().position(|window| (window.part, window.offset) == (part, bus)) {
-            Some(place) if place + 1 == windows.len() => {}
-            Some(place) => {
-                let window = windows.remove(place);
-                windows.push(window);
-            }
+        let is_it = |window: &Window| (window.part, window.offset) == (part, bus);
+        if !windows.last().is_some_and(is_it) {
+            self.bring_last(&mut windows, part, bus)?;
+        }
+        windows.last().map(|window| f(&window.mapping, offset - bus))
+    }
+
+    /// Makes a bus the one that was used last; maps it if need be.
+    #[cold]
+    fn bring_last(&self, windows: &mut Vec<Window>, part: usize, bus: u64) -> Option<()> {
+        let is_it = |window: &Window| (window.part, window.offset) == (part, bus);
+        let window = match windows.iter().position(is_it) {
+            Some(place) => windows.remove(place),
             None => {
                 if windows.len() >= MAPPED_BUSES {
                     windows.remove(0);
                 }
                 let rights = Rights::READ | Rights::WRITE;
-                let physical = self.parts[part].physical;
+                let physical = self.parts.get(part)?.physical;
                 let mapping = Mapping::new(physical, bus, Segment::BYTES_PER_BUS, rights);
-                windows.push(Window { part, offset: bus, mapping: mapping.ok()? });
+                Window { part, offset: bus, mapping: mapping.ok()? }
             }
-        }
-        windows.last().map(|window| f(&window.mapping, offset - bus))
+        };
+        windows.push(window);
+        Some(())
     }
 }
 
 impl ConfigSpace for Ecam {
+    #[inline]
     fn read(&self, function: FunctionAddress, register: Register) -> u32 {
         let value = self.with(function, register, |mapping, offset| match register.width() {
             Width::Byte => mapping.read8(offset).into(),
@@ -117,6 +127,7 @@ impl ConfigSpace for Ecam {
         value.unwrap_or(register.width().ones())
     }
 
+    #[inline]
     fn write(&mut self, function: FunctionAddress, register: Register, value: u32) {
         // Where nothing is mapped, nothing is written, as where no function is.
         let _ = self.with(function, register, |mapping, offset| match register.width() {

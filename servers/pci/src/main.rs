@@ -7,11 +7,11 @@ extern crate alloc;
 mod claim;
 mod ecam;
 mod machine;
+mod reply;
 mod serve;
 mod windows;
 
 use ecam::Ecam;
-use libsys::ipc::serve as serve_endpoint;
 use libsys::println;
 use libsys::startup::Environment;
 use machine::Machine;
@@ -37,7 +37,7 @@ fn main(env: &'static Startup) -> u64 {
     });
     let machine = Machine::enumerate(config);
     machine.print();
-    let error = serve_endpoint(own, &mut Pci::new(machine, Windows::new(env), own, interrupt));
+    let error = reply::serve(own, &mut Pci::new(machine, Windows::new(env), own, interrupt));
     println!("pci: can not serve: {error}");
     1
 }

@@ -3,7 +3,7 @@
 use alloc::collections::BTreeMap;
 
 use init_control::{ClientGone, Release, SYSTEM_BADGE, SetSource, Source};
-use libsys::ipc::{self, Answer, Handles, Request, Service};
+use libsys::ipc::{self, Request};
 use libsys::object::{Capability, Endpoint, Memory};
 use libsys::{println, sys};
 use pci_core::bars::{Bar, Space};
@@ -20,6 +20,7 @@ use tocsin_proto::{Nothing, badge};
 
 use crate::claim::{Claim, DMA_RIGHTS};
 use crate::machine::Machine;
+use crate::reply::Reply;
 use crate::windows::Windows;
 
 /// What a driver may do with the endpoints of its device.
@@ -43,8 +44,6 @@ pub struct Pci {
     claims: BTreeMap<u16, Claim>,
 }
 
-type Outcome = Result<Answer, Error>;
-
 impl Pci {
     /// With nothing claimed.
     pub fn new(machine: Machine, windows: Windows, own: Handle, interrupt: Handle) -> Self {
@@ -53,7 +52,7 @@ impl Pci {
 
     /// Takes a device. Whoever had it loses it: only who speaks with badge zero, and so for
     /// the whole machine, can do that.
-    fn claim(&mut self, ask: &Ask) -> Outcome {
+    fn claim(&mut self, ask: &Ask, reply: &mut Reply) -> Result<(), Error> {
         let nth = usize::try_from(ask.nth).unwrap_or(usize::MAX);
         let found = self.machine.topology.find(ask.vendor, ask.device, nth);
         let function = *found.ok_or(Error::NoSuchDevice)?;
@@ -69,9 +68,9 @@ impl Pci {
         let claim = Claim::new(&mut self.machine.config, function, ask.dma_quota, endpoints);
         let [pci, interrupt] = [claim.endpoints[0].handle(), claim.endpoints[1].handle()];
         self.claims.insert(requester, claim);
-        Ok(Answer::ok(&Claimed { requester })
-            .lending(pci, ENDPOINT_RIGHTS)
-            .lending(interrupt, ENDPOINT_RIGHTS))
+        let lent = [(pci, ENDPOINT_RIGHTS), (interrupt, ENDPOINT_RIGHTS)];
+        reply.lend_both(&Claimed { requester }, lent);
+        Ok(())
     }
 
     /// Tells the interrupt server which ids the device's messages arrive with, where a
@@ -111,67 +110,79 @@ impl Pci {
         true
     }
 
-    /// What whoever speaks for the whole machine may ask.
-    fn system(&mut self, request: Request, words: &[u64], handles: usize) -> Outcome {
+    /// Does what whoever speaks for the whole machine asks.
+    fn system(&mut self, request: Request, words: &[u64], reply: &mut Reply) -> Result<(), Error> {
         if request.label == Release::LABEL {
             let release = Release::decode(words).ok_or(Error::Malformed)?;
             let had = self.release(release.requester);
-            return if had { Ok(Answer::ok(&Nothing)) } else { Err(Error::NoSuchDevice) };
+            return if had { Ok(()) } else { Err(Error::NoSuchDevice) };
         }
-        match Asked::decode(request.label, words, handles)? {
-            Asked::Claim(ask) => self.claim(&ask),
+        match Asked::decode(request.label, words, request.handles)? {
+            Asked::Claim(ask) => self.claim(&ask, reply),
             _ => Err(Error::NotAllowed),
         }
     }
 
-    /// What a driver may ask about its own device.
+    /// Does what a driver asks about its own device. Requests that answer nothing but
+    /// success leave the reply as `call` made it.
     fn driver(
         &mut self,
         requester: u16,
-        label: u32,
+        request: Request,
         words: &[u64],
-        handles: &mut Handles,
-    ) -> Outcome {
-        let asked = Asked::decode(label, words, handles.len())?;
+        message: Option<Capability>,
+        reply: &mut Reply,
+    ) -> Result<(), Error> {
+        let asked = Asked::decode(request.label, words, request.handles)?;
         let Self { machine, windows, claims, .. } = self;
         // A badge outlives the claim where somebody else minted it.
         let claim = claims.get_mut(&requester).ok_or(Error::NotAllowed)?;
-        let done = |()| Answer::ok(&Nothing);
         match asked {
             Asked::Claim(_) => Err(Error::NotAllowed),
-            Asked::Describe(_) => Ok(Answer::ok(&describe(claim))),
-            Asked::GetBar(ask) => get_bar(machine, windows, claim, ask.index),
+            Asked::Describe(_) => {
+                reply.ok(&describe(claim));
+                Ok(())
+            }
+            Asked::GetBar(ask) => get_bar(machine, windows, claim, ask.index, reply),
             Asked::ConfigRead(ask) => {
                 let register = register(ask.offset, ask.width)?;
                 let value = policy::read(&machine.config, &claim.function, register);
-                Ok(Answer::ok(&ConfigValue { value }))
+                reply.ok(&ConfigValue { value });
+                Ok(())
             }
             Asked::ConfigWrite(ask) => {
                 let register = register(ask.offset, ask.width)?;
                 policy::write(&mut machine.config, &claim.function, register, ask.value)
-                    .map(done)
                     .map_err(|_| Error::Denied)
             }
             Asked::MsiWrite(ask) => {
-                let message = handles.pop().ok_or(Error::Malformed)?;
-                msi_write(machine, claim, ask.slot, &message).map(done)
+                let message = message.ok_or(Error::Malformed)?;
+                msi_write(machine, claim, ask.slot, &message)
             }
-            Asked::MsiMask(ask) => msi_mask(machine, claim, ask.slot, true).map(done),
-            Asked::MsiUnmask(ask) => msi_mask(machine, claim, ask.slot, false).map(done),
-            Asked::Dma(ask) => dma(claim, ask.size_bytes),
-            Asked::Enable(ask) => enable(machine, claim, ask.on).map(done),
+            Asked::MsiMask(ask) => msi_mask(machine, claim, ask.slot, true),
+            Asked::MsiUnmask(ask) => msi_mask(machine, claim, ask.slot, false),
+            Asked::Dma(ask) => dma(claim, ask.size_bytes, reply),
+            Asked::Enable(ask) => enable(machine, claim, ask.on),
         }
     }
-}
 
-impl Service for Pci {
-    fn call(&mut self, request: Request, words: &[u64], handles: &mut Handles) -> Answer {
+    /// Answers a call; `message` is the handle that came with it.
+    pub fn call(
+        &mut self,
+        request: Request,
+        words: &[u64],
+        message: Option<Capability>,
+        reply: &mut Reply,
+    ) {
+        reply.ok(&Nothing);
         let result = match badge::device_of(request.badge) {
-            Some(requester) => self.driver(requester, request.label, words, handles),
-            None if request.badge == 0 => self.system(request, words, handles.len()),
+            Some(requester) => self.driver(requester, request, words, message, reply),
+            None if request.badge == 0 => self.system(request, words, reply),
             None => Err(Error::NotAllowed),
         };
-        result.unwrap_or_else(Answer::refused)
+        if let Err(error) = result {
+            reply.refuse(error);
+        }
     }
 }
 
@@ -204,11 +215,17 @@ fn register(offset: u16, width: protocol::Width) -> Result<Register, Error> {
     Register::new(offset, width).ok_or(Error::BadOffset)
 }
 
-fn get_bar(machine: &Machine, windows: &Windows, claim: &mut Claim, index: u8) -> Outcome {
+fn get_bar(
+    machine: &Machine,
+    windows: &Windows,
+    claim: &mut Claim,
+    index: u8,
+    reply: &mut Reply,
+) -> Result<(), Error> {
     let address = claim.function.address;
     let bar = machine.bar(address, index).ok_or(Error::NoSuchBar)?;
     let is_port = bar.space == Space::Io;
-    let reply = protocol::Bar {
+    let found = protocol::Bar {
         size_bytes: bar.size,
         kind: if is_port { BarKind::Io } else { BarKind::Memory },
         prefetchable: bar.prefetchable,
@@ -222,7 +239,8 @@ fn get_bar(machine: &Machine, windows: &Windows, claim: &mut Claim, index: u8) -
             claim.keep_bar(index, made).handle()
         }
     };
-    Ok(Answer::ok(&reply).lending(handle, rights))
+    reply.lend(&found, (handle, rights));
+    Ok(())
 }
 
 /// Authority over a BAR's range: only in a window, and only if its pages hold nothing of
@@ -303,7 +321,7 @@ fn message_error(error: MessageError) -> Error {
     }
 }
 
-fn dma(claim: &mut Claim, size_bytes: u64) -> Outcome {
+fn dma(claim: &mut Claim, size_bytes: u64, reply: &mut Reply) -> Result<(), Error> {
     if size_bytes == 0 {
         return Err(Error::BadArgument);
     }
@@ -316,7 +334,8 @@ fn dma(claim: &mut Claim, size_bytes: u64) -> Outcome {
     let (size_bytes, bus_address) = memory.info().map_err(|_| Error::NoMemory)?;
     claim.dma_left -= cost;
     let handle = claim.keep_dma(memory).handle();
-    Ok(Answer::ok(&DmaMemory { bus_address, size_bytes }).lending(handle, DMA_RIGHTS))
+    reply.lend(&DmaMemory { bus_address, size_bytes }, (handle, DMA_RIGHTS));
+    Ok(())
 }
 
 fn enable(machine: &mut Machine, claim: &Claim, on: Enables) -> Result<(), Error> {
