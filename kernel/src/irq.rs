@@ -3,6 +3,7 @@
 use core::fmt::Write;
 
 use kernel_core::process::Phase;
+use kernel_core::thread::Thread;
 use kernel_core::{Cx, Id, Stop};
 use tocsin_abi::startup::EXIT_FAULT;
 
@@ -24,6 +25,14 @@ pub fn device(vector: u8) -> *const Frame {
     let cpu = arch::cpu_index();
     sync::enter(cpu);
     arch::end_of_interrupt();
+    match state::get().device_event_fast(cpu, vector) {
+        Some(thread) => switch_to(cpu, thread),
+        None => device_in_general(cpu, vector),
+    }
+}
+
+#[inline(never)]
+fn device_in_general(cpu: usize, vector: u8) -> *const Frame {
     let kernel = state::get();
     if kernel.device_event(context(cpu), vector).is_err() {
         exclusively(cpu, |kernel, cx| kernel.device_event(cx, vector));
@@ -102,6 +111,12 @@ pub fn resume(cpu: usize) -> *const Frame {
         tear_down(cpu);
     }
     let Some(thread) = kernel.choose_thread(cpu) else { rest(cpu) };
+    switch_to(cpu, thread)
+}
+
+/// Prepares the return to a thread that is current now. Ends the local context.
+#[inline(always)]
+pub fn switch_to(cpu: usize, thread: &'static Thread<Frame>) -> *const Frame {
     arch::set_frame(&thread.frame);
     arch::load_space(thread.space.get());
     sync::leave(cpu);

@@ -46,14 +46,13 @@ fast_calls! {
     ipc_reply = IpcReply;
 }
 
-/// The way of every call: begin a local context, do it, decide who runs.
+/// The way of every call, in a local context that has begun: do it, decide who runs.
 #[inline(always)]
 fn perform(
+    cpu: usize,
     call: impl FnOnce(&'static System, Cx) -> Outcome,
     escalate: impl FnOnce(Cx),
 ) -> *const Frame {
-    let cpu = arch::cpu_index();
-    sync::enter(cpu);
     let kernel = state::get();
     let thread = kernel.cpu(cpu).current.get();
     if thread.is_none() {
@@ -71,15 +70,20 @@ fn perform(
     irq::resume(cpu)
 }
 
+/// Touches no state, so it takes no lock: back to where it came from.
 extern "C" fn kernel_nop(_: u64, _: u64, _: u64, _: u64, _: u64, _: u64) -> *const Frame {
-    perform(|_, _| Ok(0), |_| ())
+    let frame = arch::current_frame();
+    frame.set_result(0);
+    frame
 }
 
 extern "C" fn ipc_call(a0: u64, a1: u64, a2: u64, a3: u64, a4: u64, a5: u64) -> *const Frame {
-    perform(
-        move |kernel, cx| kernel.ipc_call(cx, handle(a0), Tag(a1), [a2, a3, a4, a5]),
-        move |cx| exclusively(cx, Syscall::IpcCall as u64, [a0, a1, a2, a3, a4, a5]),
-    )
+    let cpu = arch::cpu_index();
+    sync::enter(cpu);
+    match state::get().ipc_call_fast(cpu, a0, Tag(a1), [a2, a3, a4, a5]) {
+        Some(thread) => irq::switch_to(cpu, thread),
+        None => go_on(cpu, a0, a1, a2, a3, a4, a5, Syscall::IpcCall as u64),
+    }
 }
 
 extern "C" fn ipc_reply_receive(
@@ -90,21 +94,29 @@ extern "C" fn ipc_reply_receive(
     a4: u64,
     a5: u64,
 ) -> *const Frame {
-    perform(
-        move |kernel, cx| kernel.ipc_reply_receive(cx, handle(a0), Tag(a1), [a2, a3, a4, a5]),
-        move |cx| exclusively(cx, Syscall::IpcReplyReceive as u64, [a0, a1, a2, a3, a4, a5]),
-    )
+    let cpu = arch::cpu_index();
+    sync::enter(cpu);
+    match state::get().ipc_reply_receive_fast(cpu, a0, Tag(a1), [a2, a3, a4, a5]) {
+        Some(thread) => irq::switch_to(cpu, thread),
+        None => go_on(cpu, a0, a1, a2, a3, a4, a5, Syscall::IpcReplyReceive as u64),
+    }
 }
 
 extern "C" fn port_wait(a0: u64, a1: u64, a2: u64, a3: u64, _: u64, _: u64) -> *const Frame {
+    let cpu = arch::cpu_index();
+    sync::enter(cpu);
     perform(
+        cpu,
         move |kernel, cx| kernel.port_wait(cx, handle(a0), a1, a2, a3),
         move |cx| exclusively(cx, Syscall::PortWait as u64, [a0, a1, a2, a3, 0, 0]),
     )
 }
 
 extern "C" fn port_signal(a0: u64, a1: u64, _: u64, _: u64, _: u64, _: u64) -> *const Frame {
+    let cpu = arch::cpu_index();
+    sync::enter(cpu);
     perform(
+        cpu,
         move |kernel, cx| kernel.port_signal(cx, handle(a0), a1),
         move |cx| exclusively(cx, Syscall::PortSignal as u64, [a0, a1, 0, 0, 0, 0]),
     )
@@ -120,8 +132,27 @@ pub extern "C" fn any_call(
     a5: u64,
     number: u64,
 ) -> *const Frame {
+    let cpu = arch::cpu_index();
+    sync::enter(cpu);
+    go_on(cpu, a0, a1, a2, a3, a4, a5, number)
+}
+
+/// Every call, in a local context that has begun.
+#[inline(never)]
+#[expect(clippy::too_many_arguments, reason = "a CPU, a number, and six arguments")]
+extern "C" fn go_on(
+    cpu: usize,
+    a0: u64,
+    a1: u64,
+    a2: u64,
+    a3: u64,
+    a4: u64,
+    a5: u64,
+    number: u64,
+) -> *const Frame {
     let arguments = [a0, a1, a2, a3, a4, a5];
     perform(
+        cpu,
         move |kernel, cx| dispatch(kernel, cx, number, arguments),
         move |cx| exclusively(cx, number, arguments),
     )

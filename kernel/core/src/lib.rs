@@ -24,6 +24,7 @@ pub mod caps;
 pub mod clock;
 pub mod cpu;
 pub mod create;
+pub mod fast;
 pub mod ipc;
 pub mod kernel;
 pub mod log;

@@ -81,7 +81,7 @@ impl<P: Platform> Kernel<P> {
 
     /// Puts a preempted thread at the head of its run queue.
     #[inline(always)]
-    fn enqueue_first(&self, cpu: &Cpu, id: ThreadId, thread: &Thread<P::Frame>) {
+    pub fn enqueue_first(&self, cpu: &Cpu, id: ThreadId, thread: &Thread<P::Frame>) {
         let priority = thread.priority.get() as usize % cpu.queues.len();
         let queue = &cpu.queues[priority];
         let head = queue.head.get();

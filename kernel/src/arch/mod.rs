@@ -10,7 +10,7 @@
 //! | `enter(frame)` | leave the kernel to a thread whose space is loaded |
 //! | `idle` | wait for an interrupt with nothing to run |
 //! | `load_space`, `leave_space` | switch address space; to the kernel's own |
-//! | `set_frame` | where the next entry saves registers |
+//! | `set_frame`, `current_frame` | where the next entry saves registers; where this one did |
 //! | `paging` | page tables: create, plan, map, unmap, translate |
 //! | `now`, `ticks_per_second`, `arm_timer` | the counter and this CPU's timer |
 //! | `poke`, `end_of_interrupt`, `pause` | interrupt controller and spin hint |

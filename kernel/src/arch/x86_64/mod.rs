@@ -22,7 +22,7 @@ pub use apic::{arm_timer, end_of_interrupt, poke};
 pub use clock::{now, ticks_per_second};
 pub use entry::enter;
 pub use frame::Frame;
-pub use percpu::{cpu_index, cpu_index_or_zero, leave_space, load_space, set_frame};
+pub use percpu::{cpu_index, cpu_index_or_zero, current_frame, leave_space, load_space, set_frame};
 pub use ports::{io_read, io_write};
 pub use serial::{early_init, early_print};
 pub use smp::start_cpus;

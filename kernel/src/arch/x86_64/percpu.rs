@@ -170,6 +170,16 @@ pub fn set_frame(frame: &Frame) {
     write::<FRAME_END>(end);
 }
 
+/// The frame that this entry has saved registers to.
+#[inline(always)]
+pub fn current_frame() -> &'static Frame {
+    let frame = (read::<FRAME_END>() - FRAME_BYTES as u64) as *const Frame;
+    // SAFETY: 1. `set_frame` was given a frame of a thread before user code ran. 2. Memory
+    // of threads is never used for anything else, and a frame's fields are cells that
+    // only this CPU touches while the thread is on it.
+    unsafe { &*frame }
+}
+
 /// Loads an address space unless it is loaded.
 #[inline(always)]
 pub fn load_space(space: u64) {
