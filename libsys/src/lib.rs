@@ -11,6 +11,7 @@
 //! | [`store`] | where a device keeps its messages: the trait, its checks, the ready stores |
 //! | [`interrupt`] | [`Interrupt`](interrupt::Interrupt): slot, message and binding, owned |
 //! | [`wait`] | waiting on ports, plainly or `async` |
+//! | [`driver`] | one error type for a driver |
 //! | [`thread`] | more threads |
 //! | [`spawn`], [`elf`] | starting other programs |
 //!
@@ -26,6 +27,7 @@ extern crate alloc;
 extern crate std;
 
 mod arch;
+pub mod driver;
 pub mod elf;
 pub mod interrupt;
 pub mod ipc;
@@ -55,5 +57,8 @@ pub use tocsin_proto as proto;
 pub use abi::startup::Startup;
 pub use abi::{Error, Handle, Packet, PacketKind, Rights};
 
-#[doc(hidden)]
 pub use startup::exit;
+
+/// How to write a driver.
+#[doc = include_str!("../guide/driver.md")]
+pub mod guide {}

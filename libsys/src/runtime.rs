@@ -30,28 +30,6 @@ pub(crate) extern "C" fn start(startup: *const Startup) -> ! {
     crate::exit(tocsin_program(env))
 }
 
-/// Declares the program's main function: `fn(&'static Startup) -> u64`, whose result is
-/// the exit code (zero is success).
-#[macro_export]
-macro_rules! entry {
-    ($main:path) => {
-        const _: () = {
-            // SAFETY: libsys calls this symbol with this signature, and a program has one
-            // `entry!`, since a second would not link.
-            #[unsafe(no_mangle)]
-            fn tocsin_program(env: &'static $crate::Startup) -> u64 {
-                $main(env)
-            }
-
-            // SAFETY: as above.
-            #[unsafe(no_mangle)]
-            fn tocsin_program_name() -> &'static str {
-                ::core::env!("CARGO_CRATE_NAME")
-            }
-        };
-    };
-}
-
 static PANICKING: AtomicBool = AtomicBool::new(false);
 
 #[panic_handler]

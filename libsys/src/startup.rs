@@ -102,3 +102,25 @@ pub fn exit(code: u64) -> ! {
         let _ = sys::process_exit(code);
     }
 }
+
+/// Declares the program's main function: `fn(&'static Startup) -> u64`, whose result is
+/// the exit code (zero is success).
+#[macro_export]
+macro_rules! entry {
+    ($main:path) => {
+        const _: () = {
+            // SAFETY: libsys calls this symbol with this signature, and a program has one
+            // `entry!`, since a second would not link.
+            #[unsafe(no_mangle)]
+            fn tocsin_program(env: &'static $crate::Startup) -> u64 {
+                $main(env)
+            }
+
+            // SAFETY: as above.
+            #[unsafe(no_mangle)]
+            fn tocsin_program_name() -> &'static str {
+                ::core::env!("CARGO_CRATE_NAME")
+            }
+        };
+    };
+}
