@@ -9,6 +9,10 @@ use crate::kernel::{Cx, Kernel, Outcome};
 /// Arguments 0 to 5.
 pub type Arguments = [u64; 6];
 
+fn handle(value: u64) -> Handle {
+    u32::try_from(value).map_or(Handle::NONE, Handle)
+}
+
 fn rights(value: u64) -> Rights {
     // As in the binary: an unknown bit anywhere is a right nobody has.
     Rights::from_bits_retain(u16::try_from(value).unwrap_or(u16::MAX))
@@ -19,7 +23,6 @@ pub fn dispatch(kernel: &Kernel<FakePlatform>, cx: Cx, number: u64, a: Arguments
     let Some(call) = Syscall::from_number(number) else {
         return Err(Error::BadSyscall.into());
     };
-    let handle = |value: u64| u32::try_from(value).map_or(Handle(u32::MAX), Handle);
     let h = handle(a[0]);
     match call {
         Syscall::KernelNop => Ok(0),

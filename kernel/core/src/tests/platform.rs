@@ -161,8 +161,9 @@ impl FakePlatform {
     fn take(&self, pages: u64) -> Option<u64> {
         let mut used = self.used.borrow_mut();
         let step = pages as usize;
-        let start =
-            (0..used.len() / step).map(|n| n * step).find(|&at| !used[at..at + step].contains(&true))?;
+        let start = (0..used.len() / step)
+            .map(|n| n * step)
+            .find(|&at| !used[at..at + step].contains(&true))?;
         used[start..start + step].fill(true);
         let address = RAM_START + start as u64 * PAGE_BYTES;
         self.blocks.borrow_mut().insert(address, pages);
@@ -201,14 +202,15 @@ impl FakePlatform {
 
     fn with_frame<R>(&self, address: u64, action: impl FnOnce(&[Cell<u64>]) -> R) -> R {
         let mut contents = self.contents.borrow_mut();
-        let words =
-            contents.entry(address).or_insert_with(|| std::vec![Cell::new(0); PAGE_WORDS]);
+        let words = contents.entry(address).or_insert_with(|| std::vec![Cell::new(0); PAGE_WORDS]);
         action(words)
     }
 
     fn read_byte(&self, physical: u64) -> u8 {
         let at = physical % PAGE_BYTES;
-        self.with_frame(physical - at, |words| words[at as usize / 8].get().to_le_bytes()[at as usize % 8])
+        self.with_frame(physical - at, |words| {
+            words[at as usize / 8].get().to_le_bytes()[at as usize % 8]
+        })
     }
 
     fn write_byte(&self, physical: u64, byte: u8) {
@@ -309,7 +311,10 @@ impl Platform for FakePlatform {
         let gone = self.spaces.borrow_mut().remove(&space).expect("an address space");
         assert!(gone.pages.is_empty(), "an address space dies with pages");
         for (cpu, loaded) in self.loaded.iter().enumerate() {
-            assert!(loaded.get() != space || cpu == self.cpu.get(), "CPU {cpu} runs in a dead space");
+            assert!(
+                loaded.get() != space || cpu == self.cpu.get(),
+                "CPU {cpu} runs in a dead space"
+            );
         }
         for table in gone.tables.into_values() {
             self.free_frames(table, 1);
@@ -390,8 +395,10 @@ impl Platform for FakePlatform {
     fn ipc_handle(&self, buffer: u64, index: usize) -> (Handle, Rights) {
         let byte = |at: u64| self.read_byte(buffer + at);
         let (handle, rights) = (HANDLES_AT + index as u64 * 4, RIGHTS_AT + index as u64 * 2);
-        let handle = u32::from_le_bytes(core::array::from_fn(|offset| byte(handle + offset as u64)));
-        let rights = u16::from_le_bytes(core::array::from_fn(|offset| byte(rights + offset as u64)));
+        let handle =
+            u32::from_le_bytes(core::array::from_fn(|offset| byte(handle + offset as u64)));
+        let rights =
+            u16::from_le_bytes(core::array::from_fn(|offset| byte(rights + offset as u64)));
         (Handle(handle), Rights::from_bits_retain(rights))
     }
     fn ipc_set_handle(&self, buffer: u64, index: usize, handle: Handle) {

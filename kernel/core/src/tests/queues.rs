@@ -1,0 +1,293 @@
+//! What holds between any two operations for everything that waits: threads, packets,
+//! deadlines, and vectors.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::string::String;
+use std::vec::Vec;
+
+use tocsin_abi::{Kind, MessageState, Rights};
+
+use super::platform::{FIRST_VECTOR, LAST_VECTOR};
+use super::world::TestKernel;
+use crate::arena::Id;
+use crate::objects::{NO_CPU, PortId, SlotId, ThreadId, ThreadQueue, TimerId};
+use crate::port::Node;
+use crate::thread::State;
+use crate::vectors::Use;
+
+const TIMER_BIT: u32 = 1 << 31;
+const END: u32 = u32::MAX;
+
+/// Checks everything.
+pub fn check(k: &TestKernel, slots: &[SlotId]) {
+    check_threads(k);
+    check_places(k, slots);
+    check_packets(k);
+    check_deadlines(k);
+    check_vectors(k);
+    check_messages(k, slots);
+}
+
+fn members(k: &TestKernel, queue: &ThreadQueue) -> Vec<ThreadId> {
+    let (mut at, mut prev, mut found) = (queue.head.get(), ThreadId::NONE, Vec::new());
+    while at.is_some() {
+        assert_eq!(k.thread(at).prev.get(), prev, "back link of thread {at:?}");
+        found.push(at);
+        assert!(found.len() <= k.threads.capacity() as usize, "a circle of threads");
+        (prev, at) = (at, k.thread(at).next.get());
+    }
+    assert_eq!(queue.tail.get(), prev, "tail of a queue");
+    found
+}
+
+/// Each thread is where its state says, and nowhere else.
+fn check_threads(k: &TestKernel) {
+    let mut places = BTreeMap::<u32, Vec<String>>::new();
+    let mut found = |id: ThreadId, place: String| places.entry(id.index()).or_default().push(place);
+    for index in 0..k.cpu_count.get() {
+        let cpu = k.cpu(index);
+        for (priority, queue) in cpu.queues.iter().enumerate() {
+            let threads = members(k, queue);
+            let bit = cpu.ready.get() >> priority & 1 != 0;
+            assert_eq!(bit, !threads.is_empty(), "ready bit {priority} of CPU {index}");
+            for id in threads {
+                assert_eq!(usize::from(k.thread(id).priority.get()), priority);
+                found(id, std::format!("ready {index}"));
+            }
+        }
+        for (id, what) in [(cpu.handoff.get(), "ready"), (cpu.current.get(), "running")] {
+            if id.is_some() {
+                found(id, std::format!("{what} {index}"));
+            }
+        }
+    }
+    for id in k.endpoints.in_use() {
+        let endpoint = k.endpoints.get(id);
+        for thread in members(k, &endpoint.senders) {
+            found(thread, std::format!("sending {}", id.index()));
+        }
+        for thread in members(k, &endpoint.receivers) {
+            found(thread, std::format!("receiving {}", id.index()));
+        }
+    }
+    for id in k.ports.in_use() {
+        let waiter = k.ports.get(id).waiter.get();
+        if waiter.is_some() {
+            found(waiter, std::format!("waiting {}", id.index()));
+        }
+    }
+    for id in k.threads.in_use() {
+        let thread = k.threads.get(id);
+        let id = ThreadId::new(id.index());
+        let caller = thread.caller.get();
+        if caller.is_some() {
+            assert_eq!(k.thread(caller).server.get(), id, "server of {caller:?}");
+            assert_eq!(k.thread(caller).state.get(), State::Calling);
+            found(caller, String::from("calling"));
+        }
+    }
+    for id in k.threads.in_use() {
+        let thread = k.threads.get(id);
+        let (cpu, place) = (thread.cpu.get(), thread.place.get());
+        let expected = match thread.state.get() {
+            State::New | State::Dead => None,
+            State::Ready => Some(std::format!("ready {cpu}")),
+            State::Running => Some(std::format!("running {cpu}")),
+            State::Sending => Some(std::format!("sending {place}")),
+            State::Receiving => Some(std::format!("receiving {place}")),
+            State::Calling => Some(String::from("calling")),
+            State::Waiting => Some(std::format!("waiting {place}")),
+        };
+        let real = places.remove(&id.index()).unwrap_or_default();
+        assert_eq!(real, expected.into_iter().collect::<Vec<_>>(), "where thread {id:?} is");
+    }
+    assert!(places.is_empty(), "threads that do not live: {places:?}");
+}
+
+/// Endpoints and ports: homes, ties, and nobody waits for what is there.
+fn check_places(k: &TestKernel, slots: &[SlotId]) {
+    for id in k.endpoints.in_use() {
+        let endpoint = k.endpoints.get(id);
+        let receivers = members(k, &endpoint.receivers);
+        let senders = members(k, &endpoint.senders);
+        assert!(receivers.is_empty() || senders.is_empty(), "endpoint {id:?}: both wait");
+        if endpoint.receive_handles.get() == 0 {
+            assert!(receivers.is_empty() && senders.is_empty(), "endpoint {id:?} is deaf");
+        }
+        let port = endpoint.port.get();
+        if port.is_some() {
+            let port = k.ports.get(port);
+            assert_eq!(port.endpoint.get(), id, "the port of endpoint {id:?}");
+            assert_eq!(port.home.get(), endpoint.home.get(), "homes of endpoint {id:?}");
+            assert!(
+                receivers.is_empty() || port.queued.get() == 0,
+                "{id:?}: a packet nobody takes"
+            );
+        }
+    }
+    for id in k.ports.in_use() {
+        let port = k.ports.get(id);
+        let endpoint = port.endpoint.get();
+        if endpoint.is_some() {
+            assert_eq!(k.endpoints.get(endpoint).port.get(), id, "the endpoint of port {id:?}");
+        }
+        let waiter = port.waiter.get();
+        if waiter.is_some() {
+            assert_eq!(k.thread(waiter).cpu.get(), port.home.get(), "port {id:?} is not at home");
+            assert_eq!(port.queued.get(), 0, "port {id:?}: a packet nobody takes");
+            // Whoever waits may.
+            let owner = k.thread(waiter).process.get();
+            let may = slots.iter().map(|slot| k.slots.get(*slot)).any(|slot| {
+                slot.owner.get() == owner
+                    && slot.kind() == Kind::Port
+                    && slot.object.get() == id.index()
+                    && slot.rights().contains(Rights::WAIT)
+            });
+            let _ = may;
+        }
+    }
+}
+
+fn node(k: &TestKernel, source: u32) -> &Node {
+    let index = source & 0x0fff_ffff;
+    match source >> 28 {
+        0 => &k.messages.get(Id::new(index)).node,
+        1 => &k.messages.get(Id::new(index)).notice,
+        2 => &k.ports.get(Id::new(index)).signal,
+        3 => &k.timers.get(Id::new(index)).node,
+        4 => &k.process(Id::new(index)).death,
+        _ => &k.log.node,
+    }
+}
+
+fn check_packets(k: &TestKernel) {
+    let mut queued = BTreeSet::new();
+    for id in k.ports.in_use() {
+        let port = k.ports.get(id);
+        let (head, tail) = port.ends();
+        let (mut at, mut prev, mut count) = (head, END, 0);
+        while at != END {
+            let node = node(k, at);
+            assert!(node.queued.get(), "packet {at:#x} is queued");
+            assert!(k.is_tied(node) && node.port.get() == id, "packet {at:#x} at a foreign port");
+            assert_eq!(node.links().1, prev, "back link of packet {at:#x}");
+            assert!(queued.insert(at), "packet {at:#x} twice");
+            assert!(node.count.get() > 0, "packet {at:#x} of no events");
+            (prev, at) = (at, node.links().0);
+            count += 1;
+        }
+        assert_eq!(tail, prev, "tail of port {id:?}");
+        assert_eq!(count, port.queued.get(), "packets of port {id:?}");
+    }
+    let mut flagged = BTreeSet::new();
+    let mut look = |source: u32, node: &Node| {
+        if node.queued.get() {
+            flagged.insert(source);
+        }
+    };
+    for id in k.messages.in_use() {
+        look(id.index(), &k.messages.get(id).node);
+        look(1 << 28 | id.index(), &k.messages.get(id).notice);
+    }
+    for id in k.ports.in_use() {
+        look(2 << 28 | id.index(), &k.ports.get(id).signal);
+    }
+    for id in k.timers.in_use() {
+        look(3 << 28 | id.index(), &k.timers.get(id).node);
+    }
+    for id in k.processes.in_use() {
+        look(4 << 28 | id.index(), &k.process(id).death);
+    }
+    look(5 << 28, &k.log.node);
+    assert_eq!(queued, flagged, "packets in queues, and those that think so");
+}
+
+fn check_deadlines(k: &TestKernel) {
+    let mut queued = BTreeSet::new();
+    for index in 0..k.cpu_count.get() {
+        let cpu = k.cpu(index);
+        let (mut at, mut prev, mut last) = (cpu.due.get(), END, 0);
+        while at != END {
+            let due = if at & TIMER_BIT != 0 {
+                &k.timers.get(TimerId::new(at & !TIMER_BIT)).due
+            } else {
+                &k.thread(ThreadId::new(at)).due
+            };
+            assert_eq!(usize::from(due.cpu.get()), index, "deadline {at:#x} is elsewhere");
+            assert_eq!(due.prev.get(), prev, "back link of deadline {at:#x}");
+            assert!(due.deadline.get() >= last, "deadlines out of order");
+            assert!(queued.insert(at), "deadline {at:#x} twice");
+            last = due.deadline.get();
+            (prev, at) = (at, due.next.get());
+        }
+        let first = cpu.due.get();
+        if first != END {
+            assert!(cpu.armed.get() <= last, "CPU {index} sleeps through a deadline");
+        }
+        assert_eq!(cpu.armed.get(), k.platform.timers[index].get(), "timer of CPU {index}");
+    }
+    let mut flagged = BTreeSet::new();
+    for id in k.timers.in_use() {
+        if k.timers.get(id).due.cpu.get() != NO_CPU {
+            flagged.insert(id.index() | TIMER_BIT);
+        }
+    }
+    for id in k.threads.in_use() {
+        let thread = k.threads.get(id);
+        if thread.due.cpu.get() != NO_CPU {
+            assert_eq!(thread.state.get(), State::Waiting, "a deadline for nothing");
+            assert_eq!(thread.due.cpu.get(), thread.cpu.get());
+            flagged.insert(id.index());
+        }
+    }
+    assert_eq!(queued, flagged, "deadlines in queues, and those that think so");
+}
+
+fn check_vectors(k: &TestKernel) {
+    let live = k.messages.in_use();
+    let mut held = BTreeSet::new();
+    for id in live.iter().copied() {
+        let message = k.messages.get(id);
+        let (vector, old) = (message.vector.get(), message.old_vector.get());
+        for (cpu, vector) in [(message.cpu.get(), vector), (message.old_cpu.get(), old)] {
+            if vector != 0 {
+                assert!(held.insert((cpu, vector)), "a vector of two messages");
+                let entry = &k.cpu(cpu.into()).vectors[usize::from(vector)];
+                assert_eq!((entry.message.get(), entry.usage.get()), (id, Use::Live));
+            }
+        }
+        let reserved = message.state.get() == MessageState::Reserved;
+        assert_eq!(reserved, vector == 0, "state of message {id:?}");
+        assert!(old == 0 || vector != 0, "message {id:?} moves from nowhere");
+        let home = if vector != 0 && old == 0 { message.cpu.get() } else { NO_CPU };
+        assert_eq!(message.home.get(), home, "home of message {id:?}");
+    }
+    for index in 0..k.cpu_count.get() {
+        for vector in 0..=u8::MAX {
+            let entry = &k.cpu(index).vectors[usize::from(vector)];
+            let usage = entry.usage.get();
+            let holds = held.contains(&(index as u8, vector));
+            assert_eq!(usage == Use::Live, holds, "vector {vector} of CPU {index}");
+            let device = (FIRST_VECTOR..=LAST_VECTOR).contains(&vector);
+            assert!(device || usage == Use::Free, "vector {vector} is not a device's");
+            assert!(usage != Use::Free || entry.message.get().is_none(), "a free vector leads on");
+        }
+    }
+}
+
+fn check_messages(k: &TestKernel, slots: &[SlotId]) {
+    for id in k.messages.in_use() {
+        let message = k.messages.get(id);
+        if !k.is_tied(&message.node) {
+            assert!(!message.node.queued.get());
+            continue;
+        }
+        let binder = message.binder.get();
+        assert!(slots.contains(&binder), "message {id:?} is bound by nobody");
+        let slot = k.slots.get(binder);
+        assert_eq!((slot.kind(), slot.object.get()), (Kind::Message, id.index()));
+        assert!(slot.rights().contains(Rights::BIND));
+        assert_eq!(message.pending.get(), 0, "message {id:?} is bound and has pending events");
+        let _: PortId = message.node.port.get();
+    }
+}
