@@ -64,6 +64,12 @@ pub fn run(env: &'static Startup) -> Result<u64, Error> {
     step(1)?;
     match env.args() {
         "device exit" => Ok(0),
+        "device live" => {
+            let now = sys::clock_read()?.result;
+            sys::port_wait(port, 0, 1, now + 20_000_000_000)?;
+            step(2)?;
+            wait_for_ever()
+        }
         _ => wait_for_ever(),
     }
 }

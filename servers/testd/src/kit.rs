@@ -90,7 +90,8 @@ impl Accounts {
             now,
             self.stats
         );
-        let is_tables = missing == grown && missing.is_multiple_of(4096) && missing <= 4096 * (1 + spawns / 2);
+        let is_tables =
+            missing == grown && missing.is_multiple_of(4096) && missing <= 4096 * (1 + spawns / 2);
         let same = now.messages == self.stats.messages && now.processes == self.stats.processes;
         crate::harness::check(is_tables && same, text)
     }

@@ -4,7 +4,8 @@
 //! with the number that failed. Started with `role <name>` it is one of its own victims: a
 //! process that faults, hoards, dies or lies as a test needs it.
 //!
-//! Arguments: `only=<text>` runs the tests whose name contains the text.
+//! Arguments: `kernel`, `servers` or `hostile` chooses a set of tests; `only=<text>` runs
+//! those whose name contains the text.
 #![no_std]
 #![no_main]
 
@@ -12,13 +13,18 @@ extern crate alloc;
 
 mod arch;
 mod calls;
+mod device;
+mod driver;
 mod faults;
 mod handles;
 mod harness;
+mod hostile;
+mod interrupt;
 mod ipc;
 mod kit;
 mod memory;
 mod message;
+mod pci;
 mod port;
 mod process;
 mod role;
@@ -38,8 +44,8 @@ use role::Role;
 
 libsys::entry!(main);
 
-/// Every test, from the bottom of the system upwards.
-const GROUPS: &[&[Test]] = &[
+/// Tests of the kernel's objects, from the bottom upwards.
+const KERNEL: &[&[Test]] = &[
     calls::TESTS,
     handles::TESTS,
     memory::TESTS,
@@ -52,6 +58,12 @@ const GROUPS: &[&[Test]] = &[
     message::TESTS,
     vector::TESTS,
 ];
+
+/// Tests of the servers, and of devices through them.
+const SERVERS: &[&[Test]] = &[interrupt::TESTS, pci::TESTS, device::TESTS];
+
+/// What the hostile server may not achieve.
+const HOSTILE: &[&[Test]] = &[hostile::TESTS];
 
 /// Every role of a victim.
 const ROLES: &[&[Role]] = &[
@@ -76,6 +88,13 @@ fn main(env: &'static Startup) -> u64 {
     let image = env.module("testd").unwrap_or_default();
     let hostile = env.module("hostile").unwrap_or_default();
     let ctx = Ctx { env, image, hostile };
-    libsys::log!("{} CPUs", env.cpus);
-    harness::run_all(&ctx, GROUPS, env.arg("only").unwrap_or(""))
+    let only = env.arg("only").unwrap_or("");
+    let mut failed = 0;
+    for (name, groups) in [("kernel", KERNEL), ("servers", SERVERS), ("hostile", HOSTILE)] {
+        if env.has_arg(name) {
+            libsys::log!("tests of the set `{name}` on {} CPUs", env.cpus);
+            failed += harness::run_all(&ctx, groups, only);
+        }
+    }
+    failed
 }

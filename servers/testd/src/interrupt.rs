@@ -1,0 +1,357 @@
+//! The interrupt server's protocol, spoken by clients who cheat (invariants 1, 5, 8, 9).
+//! No device takes part: the clients speak for requester ids that nobody has.
+
+use alloc::vec::Vec;
+use libsys::ipc::{AskError, call};
+use tocsin_abi::{Error as KernelError, Handle, Kind, Rights};
+use tocsin_proto::StoreKind;
+use tocsin_proto::interrupt::{ANY_CPU, Error, MessageId};
+
+use crate::driver::{Client, Irq, IrqError};
+use crate::harness::{Outcome, check, refused, same, skip, wrong};
+use crate::kit::{self, Ctx};
+
+crate::tests![
+    interrupt_badge_zero_is_no_client,
+    interrupt_garbage_changes_nothing,
+    interrupt_client_rights_are_narrow,
+    interrupt_messages_of_others_are_refused,
+    interrupt_ids_do_not_outlive_a_free,
+    interrupt_states_allow_only_their_requests,
+    interrupt_bad_arguments_are_refused,
+    interrupt_quota_is_all_or_nothing,
+    interrupt_reserving_takes_no_vector,
+    interrupt_exhausted_vectors_are_an_answer,
+    interrupt_affinity_never_changes_the_pair,
+    interrupt_closing_the_handle_returns_everything,
+    interrupt_client_gone_is_silent_at_once,
+    interrupt_ims_needs_isolation,
+    interrupt_many_messages_come_and_go,
+];
+
+/// Requester ids on a bus that the machine does not have.
+const GHOST: u16 = 0xfe10;
+const OTHER_GHOST: u16 = 0xfe18;
+
+fn denied<T>(result: Result<T, IrqError>, wanted: Error, what: impl core::fmt::Display) -> Outcome {
+    match result {
+        Err(AskError::Refused(error)) => same(error, wanted, what),
+        Err(error) => Err(wrong(alloc::format!("{what}: {error:?}, wanted {wanted:?}"))),
+        Ok(_) => Err(wrong(alloc::format!("{what}: allowed, wanted {wanted:?}"))),
+    }
+}
+
+fn interrupt_badge_zero_is_no_client(ctx: &Ctx) -> Outcome {
+    let server = ctx.need("interrupt")?;
+    let not_a_client = Error::NotAClient as u32;
+    for badge in [0, 1, 0xffff, 1 << 32 | 1 << 16, 1 << 34, u64::MAX] {
+        let client = kit::badged(server, Rights::CALL, badge)?;
+        for label in 0..16 {
+            let label = call(client.h(), label, &[0; 3], &[])?.label;
+            same(label, not_a_client, format_args!("badge {badge:#x}"))?;
+        }
+    }
+    Ok(())
+}
+
+fn interrupt_garbage_changes_nothing(ctx: &Ctx) -> Outcome {
+    let client = Client::new(ctx, GHOST)?;
+    let before = client.at_rest()?;
+    let port = kit::port()?;
+    let mut seed = 0x1234_5678_9abc_def0u64;
+    let mut next = || {
+        seed ^= seed << 13;
+        seed ^= seed >> 7;
+        seed ^= seed << 17;
+        seed
+    };
+    let mut good = 0;
+    for _ in 0..3000 {
+        let words: Vec<u64> = (0..next() % 65).map(|_| next() >> (next() % 64)).collect();
+        let handles = [(port.h(), Rights::SIGNAL); 2];
+        let count = if next() % 4 == 0 { (next() % 3) as usize } else { 0 };
+        let label = if next() % 2 == 0 { next() % 16 } else { next() } as u32;
+        // A random request may be a good one: then it is given back below.
+        let reply = call(client.h(), label, &words, &handles[..count])?;
+        good += u32::from(reply.label == 0);
+    }
+    client.gone()?;
+    client.all_is_back(&before)?;
+    check(good < 2000, "most garbage is refused")
+}
+
+fn interrupt_client_rights_are_narrow(ctx: &Ctx) -> Outcome {
+    let client = Client::new(ctx, GHOST)?;
+    let irq = client.one(StoreKind::PciMsi)?;
+    let rights = kit::rights_of(irq.message.h())?;
+    check(!rights.contains(Rights::CONTROL), "no CONTROL over a message")?;
+    let activate = libsys::sys::message_activate(irq.message.h(), 0, 0x40);
+    refused(activate, KernelError::MissingRight, "activate past the server")?;
+    let unblock = libsys::sys::message_unblock(irq.message.h());
+    refused(unblock, KernelError::MissingRight, "unblock past the server")?;
+    check(Kind::Message.all_rights().contains(rights), "known rights only")?;
+    client.free(irq.id)?;
+    Ok(())
+}
+
+fn interrupt_messages_of_others_are_refused(ctx: &Ctx) -> Outcome {
+    let (owner, thief) = (Client::new(ctx, GHOST)?, Client::new(ctx, OTHER_GHOST)?);
+    let irq = owner.one(StoreKind::PciMsi)?;
+    // The thief is known to the server and has a message of its own.
+    let bait = thief.one(StoreKind::PciMsi)?;
+    let attempts = |state: &str| -> Outcome {
+        denied(thief.activate(irq.id), Error::NotYours, state)?;
+        denied(thief.deactivate(irq.id), Error::NotYours, state)?;
+        denied(thief.free(irq.id), Error::NotYours, state)?;
+        denied(thief.block(irq.id), Error::NotYours, state)?;
+        denied(thief.unblock(irq.id), Error::NotYours, state)?;
+        denied(thief.move_to(irq.id, ANY_CPU), Error::NotYours, state)
+    };
+    attempts("reserved")?;
+    owner.activate(irq.id)?;
+    attempts("active")?;
+    owner.block(irq.id)?;
+    attempts("blocked")?;
+    owner.unblock(irq.id)?;
+    owner.free(irq.id)?;
+    thief.free(bait.id)?;
+    Ok(())
+}
+
+fn interrupt_ids_do_not_outlive_a_free(ctx: &Ctx) -> Outcome {
+    let client = Client::new(ctx, GHOST)?;
+    let irq = client.one(StoreKind::PciMsi)?;
+    client.activate(irq.id)?;
+    client.free(irq.id)?;
+    denied(client.free(irq.id), Error::BadId, "freed twice")?;
+    denied(client.activate(irq.id), Error::BadId, "activated after free")?;
+    for id in [0, 1, irq.id.0 + 1, irq.id.0 | 1 << 63, u64::MAX] {
+        denied(client.free(MessageId(id)), Error::BadId, id)?;
+    }
+    // The next message in the same place has another name.
+    for _ in 0..200 {
+        let next = client.one(StoreKind::PciMsi)?;
+        check(next.id != irq.id, "an old id names a new message")?;
+        client.free(next.id)?;
+    }
+    denied(client.free(irq.id), Error::BadId, "after 200 others")
+}
+
+fn interrupt_states_allow_only_their_requests(ctx: &Ctx) -> Outcome {
+    let client = Client::new(ctx, GHOST)?;
+    let irq = client.one(StoreKind::PciMsi)?;
+    denied(client.deactivate(irq.id), Error::BadState, "deactivate while reserved")?;
+    denied(client.block(irq.id), Error::BadState, "block while reserved")?;
+    denied(client.unblock(irq.id), Error::BadState, "unblock while reserved")?;
+    client.activate(irq.id)?;
+    denied(client.activate(irq.id), Error::BadState, "activate twice")?;
+    denied(client.unblock(irq.id), Error::BadState, "unblock while active")?;
+    client.block(irq.id)?;
+    denied(client.block(irq.id), Error::BadState, "block twice")?;
+    client.unblock(irq.id)?;
+    client.deactivate(irq.id)?;
+    denied(client.deactivate(irq.id), Error::BadState, "deactivate twice")?;
+    client.free(irq.id)?;
+    Ok(())
+}
+
+fn interrupt_bad_arguments_are_refused(ctx: &Ctx) -> Outcome {
+    let client = Client::new(ctx, GHOST)?;
+    denied(client.alloc(StoreKind::PciMsi, 1, 0), Error::BadArgument, "no CPU")?;
+    let nowhere = 1 << 63;
+    denied(client.alloc(StoreKind::PciMsi, 1, nowhere), Error::BadArgument, "a CPU that is not")?;
+    for words in [[0, 1, ANY_CPU], [9, 1, ANY_CPU], [1, 0, ANY_CPU], [1, 6, ANY_CPU]] {
+        let label = call(client.h(), 1, &words, &[])?.label;
+        same(label, Error::Malformed as u32, format_args!("alloc {words:?}"))?;
+    }
+    let label = call(client.h(), 1, &[1, 1], &[])?.label;
+    same(label, Error::Malformed as u32, "a word is missing")?;
+    Ok(())
+}
+
+fn interrupt_quota_is_all_or_nothing(ctx: &Ctx) -> Outcome {
+    let client = Client::new(ctx, GHOST)?;
+    let before = client.at_rest()?;
+    client.quota(10)?;
+    let first = client.alloc(StoreKind::PciMsi, 8, ANY_CPU)?;
+    same(first.len(), 8, "within the quota")?;
+    let between = client.info()?;
+    let count = kit::handle_count();
+    denied(client.alloc(StoreKind::PciMsi, 3, ANY_CPU), Error::QuotaExceeded, "one too many")?;
+    same(client.info()?, between, "nothing was taken")?;
+    same(kit::handle_count(), count, "no handle came")?;
+    let last = client.alloc(StoreKind::PciMsi, 2, ANY_CPU)?;
+    denied(client.alloc(StoreKind::PciMsi, 1, ANY_CPU), Error::QuotaExceeded, "used up")?;
+    for irq in first.iter().chain(&last) {
+        client.free(irq.id)?;
+    }
+    drop((first, last));
+    client.all_is_back(&before)?;
+    client.alloc(StoreKind::PciMsi, 8, ANY_CPU)?.iter().try_for_each(|irq| client.free(irq.id))?;
+    client.quota(64)
+}
+
+fn interrupt_reserving_takes_no_vector(ctx: &Ctx) -> Outcome {
+    let client = Client::new(ctx, GHOST)?;
+    let before = client.at_rest()?;
+    if before.remapper == tocsin_proto::interrupt::RemapperKind::None {
+        return Err(skip("without a remapper the pair names the vector"));
+    }
+    client.quota(600)?;
+    let mut held = Vec::new();
+    for _ in 0..64 {
+        held.extend(client.alloc(StoreKind::PciMsi, 8, ANY_CPU)?);
+    }
+    let during = client.info()?;
+    same(during.vectors, before.vectors, "vectors after reserving 512 messages")?;
+    same(before.entries.free - during.entries.free, 512, "entries")?;
+    for irq in &held {
+        client.free(irq.id)?;
+    }
+    drop(held);
+    client.quota(64)?;
+    client.all_is_back(&before)
+}
+
+fn interrupt_exhausted_vectors_are_an_answer(ctx: &Ctx) -> Outcome {
+    let client = Client::new(ctx, GHOST)?;
+    let before = client.at_rest()?;
+    client.quota(4096)?;
+    // All on one CPU, so that it ends soon: its vectors, and one more.
+    let mut held: Vec<Irq> = Vec::new();
+    let refusal = loop {
+        let made = match client.alloc(StoreKind::PciMsi, 1, 1) {
+            Ok(mut made) => made.pop().ok_or_else(|| wrong("no message"))?,
+            Err(error) => break error,
+        };
+        let activated = client.activate(made.id);
+        held.push(made);
+        if let Err(error) = activated {
+            break error;
+        }
+        check(held.len() < 300, "more messages than a CPU has vectors")?;
+    };
+    denied::<()>(Err(refusal), Error::NoVectors, "the last one")?;
+    check(held.len() > 100, format_args!("{} messages", held.len()))?;
+    let full = client.info()?;
+    if let Some(last) = held.last() {
+        denied(client.activate(last.id), Error::NoVectors, "still none").or_else(|_| {
+            // Without a remapper it was the reservation that found none.
+            denied(client.alloc(StoreKind::PciMsi, 1, 1).map(drop), Error::NoVectors, "still none")
+        })?;
+    }
+    same(client.info()?, full, "a refusal takes nothing")?;
+    // Another one's vector is good for it, once it has drained.
+    client.deactivate(held[0].id)?;
+    let last = held.last().map(|irq| irq.id).ok_or_else(|| wrong("none"))?;
+    let deadline = kit::now() + kit::PATIENCE_NS;
+    while client.activate(last).is_err() && before.isolated {
+        check(kit::now() < deadline, "the vector does not come back")?;
+        kit::sleep(2_000_000);
+    }
+    for irq in &held {
+        client.free(irq.id)?;
+    }
+    drop(held);
+    client.quota(64)?;
+    client.all_is_back(&before)
+}
+
+fn interrupt_affinity_never_changes_the_pair(ctx: &Ctx) -> Outcome {
+    let client = Client::new(ctx, GHOST)?;
+    if !client.info()?.isolated {
+        return Err(skip("without a remapper a message stays where it was made for"));
+    }
+    let (irq, port) = (client.one(StoreKind::PciMsi)?, kit::port()?);
+    irq.bind(&port, 9)?;
+    client.activate(irq.id)?;
+    for round in 0..40 {
+        let cpu = round % ctx.env.cpus;
+        let place = client.move_to(irq.id, 1 << cpu)?;
+        same(u32::from(place.cpu), cpu, "the CPU that was asked for")?;
+        let status = irq.status()?;
+        same((status.address, status.data), (irq.address, irq.data), "the pair")?;
+        same(status.vector, place.vector, "the kernel's vector")?;
+        libsys::sys::message_signal(irq.message.h())?;
+        same(kit::next(&port)?.key, 9, "a packet after the move")?;
+    }
+    let nowhere = client.move_to(irq.id, 1 << 63);
+    denied(nowhere, Error::BadArgument, "a CPU that is not there")?;
+    client.free(irq.id)?;
+    Ok(())
+}
+
+fn interrupt_closing_the_handle_returns_everything(ctx: &Ctx) -> Outcome {
+    let client = Client::new(ctx, GHOST)?;
+    let (before, messages) = (client.at_rest()?, ctx.stats()?.messages);
+    for _ in 0..3 {
+        let irq = client.one(StoreKind::PciMsi)?;
+        client.activate(irq.id)?;
+        drop(irq);
+        client.all_is_back(&before)?;
+    }
+    let held = client.alloc(StoreKind::PciMsi, 8, ANY_CPU)?;
+    drop(held);
+    client.all_is_back(&before)?;
+    same(ctx.stats()?.messages, messages, "live messages")
+}
+
+fn interrupt_client_gone_is_silent_at_once(ctx: &Ctx) -> Outcome {
+    let client = Client::new(ctx, GHOST)?;
+    let before = client.at_rest()?;
+    let (irq, port) = (client.one(StoreKind::PciMsi)?, kit::port()?);
+    irq.bind(&port, 1)?;
+    client.activate(irq.id)?;
+    libsys::sys::message_signal(irq.message.h())?;
+    client.gone()?;
+    refused(kit::poll(&port), KernelError::TimedOut, "a packet after the end")?;
+    let signal = libsys::sys::message_signal(irq.message.h());
+    refused(signal, KernelError::BadHandle, "the message after the end")?;
+    denied(client.activate(irq.id), Error::BadId, "its id after the end")?;
+    client.all_is_back(&before)
+}
+
+fn interrupt_ims_needs_isolation(ctx: &Ctx) -> Outcome {
+    let client = Client::new(ctx, GHOST)?;
+    let isolated = client.info()?.isolated;
+    for kind in StoreKind::ALL {
+        match client.one(kind) {
+            Ok(irq) => {
+                check(isolated || !kind.is_ims(), "IMS without isolation")?;
+                client.free(irq.id)?;
+            }
+            refusal => {
+                denied(refusal.map(drop), Error::NotSupported, kind)?;
+                check(!isolated, format_args!("{kind} is refused beside a remapper"))?;
+            }
+        }
+    }
+    // However it is asked for: past the quota, on any CPU, several at once.
+    if !isolated {
+        let several = client.alloc(StoreKind::QueueMemory, 8, 1);
+        denied(several.map(drop), Error::NotSupported, "several")?;
+    }
+    Ok(())
+}
+
+fn interrupt_many_messages_come_and_go(ctx: &Ctx) -> Outcome {
+    let client = Client::new(ctx, GHOST)?;
+    let (before, port) = (client.at_rest()?, kit::port()?);
+    // More activations than there are vectors: each must come back from quarantine.
+    for round in 0..1000u64 {
+        let irq = client.one(StoreKind::PciMsi)?;
+        irq.bind(&port, round)?;
+        let deadline = kit::now() + kit::PATIENCE_NS;
+        while let Err(error) = client.activate(irq.id) {
+            denied::<()>(Err(error), Error::NoVectors, "only the quarantine may be in the way")?;
+            check(kit::now() < deadline, "the vectors do not come back")?;
+            kit::sleep(1_000_000);
+        }
+        libsys::sys::message_signal(irq.message.h())?;
+        same(kit::next(&port)?.key, round, "its packet")?;
+        client.free(irq.id)?;
+        refused(kit::poll(&port), KernelError::TimedOut, "a packet after free")?;
+    }
+    client.all_is_back(&before)?;
+    check(Handle::NONE.is_none(), "")
+}
