@@ -98,12 +98,11 @@ impl Error {
         if signed >= 0 {
             return Ok(value);
         }
-        if signed >= -255 {
-            if let Some(error) = Error::from_code((-signed) as u8) {
-                return Err(error);
-            }
+        let code = if signed >= -255 { (-signed) as u8 } else { 0 };
+        match Error::from_code(code) {
+            Some(error) => Err(error),
+            None => Err(Error::BadSyscall),
         }
-        Err(Error::BadSyscall)
     }
 }
 

@@ -38,6 +38,8 @@ enum Command {
     Clippy(SetupOptions),
     /// Draw the authority that a manifest grants, as Graphviz text.
     Graph(GraphOptions),
+    /// Print the reference page of system calls from the table that declares them.
+    Syscalls,
 }
 
 /// What every command that may install something accepts.
@@ -181,6 +183,7 @@ pub fn dispatch() -> Result<bool> {
         Command::Check => crate::check::run(&workspace),
         Command::Clippy(options) => crate::clippy::run(&setup(options)),
         Command::Graph(options) => crate::graph::run(&workspace, &setup(options.setup), &options),
+        Command::Syscalls => crate::syscalls::write(&workspace),
     }
 }
 

@@ -8,7 +8,7 @@
 //! | `image/` | boot modules, the direct stub's bundle, the Limine disk image |
 //! | `machine`, `qemu`, `plain` | a guest's command line; running it under a hard time limit; its serial port as plain text |
 //! | `scenario/` | `ci/scenarios.toml`: its format, its variants, judging what a guest printed |
-//! | `run`, `test/`, `bench/`, `check/`, `clippy`, `graph` | one command each |
+//! | `run`, `test/`, `bench/`, `check/`, `clippy`, `graph`, `syscalls` | one command each |
 #![forbid(unsafe_code)]
 
 mod bench;
@@ -25,6 +25,7 @@ mod qemu;
 mod run;
 mod scenario;
 mod setup;
+mod syscalls;
 mod test;
 mod ui;
 mod workspace;

@@ -24,6 +24,7 @@ pub fn run(workspace: &Workspace) -> Result<bool> {
     let mut found = Vec::new();
     found.extend(sources::check(&rust));
     found.extend(invariants::check(workspace, &rust)?);
+    found.extend(crate::syscalls::check(workspace));
     found.extend(dependencies::check(workspace, &sources(&root, "toml")?)?);
     for problem in &found {
         println!("{problem}");
