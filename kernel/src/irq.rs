@@ -127,6 +127,9 @@ pub fn switch_to(cpu: usize, thread: &'static Thread<Frame>) -> *const Frame {
 /// brings us back.
 #[cold]
 fn tear_down(cpu: usize) {
+    // Nobody may be current here, so nobody would evict this CPU from the address space
+    // that is still loaded while its lock is given up.
+    arch::leave_space();
     sync::enter_exclusive(cpu);
     let kernel = state::get();
     let cx = Cx { exclusive: true, ..context(cpu) };

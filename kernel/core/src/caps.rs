@@ -1,5 +1,6 @@
 //! Handles and the tree of derivation: duplicate, grant, transfer, close, revoke.
 
+use tocsin_abi::limits::IPC_HANDLES;
 use tocsin_abi::{Error, Handle, Kind, PacketKind, Rights, Syscall, Tag};
 
 use crate::arena::Id;
@@ -9,6 +10,9 @@ use crate::objects::{ProcessId, SlotId};
 use crate::platform::{Frame, Platform};
 use crate::slot::Slot;
 use crate::thread::Thread;
+
+/// The handles of one message: slot and rights.
+type SentHandles = [(SlotId, Rights); IPC_HANDLES];
 
 /// Handles that one bounded step of a revocation kills.
 const REVOKE_STEP: u32 = 32;
@@ -173,19 +177,25 @@ impl<P: Platform> Kernel<P> {
     /// # Errors
     /// `BadHandle`, `MissingRight`, `Widening`.
     pub fn check_sendable(&self, cx: Cx, tag: Tag) -> Result<(), Error> {
-        self.check_handles(self.thread(cx.thread), tag)
+        self.sent_handles(self.thread(cx.thread), tag).map(drop)
     }
 
-    fn check_handles(&self, sender: &Thread<P::Frame>, tag: Tag) -> Result<(), Error> {
-        for index in 0..tag.handles() {
+    /// The handles that a thread sends, checked, with the rights that each keeps. Each is
+    /// read once: another thread of the process can write the buffer meanwhile, so what
+    /// was checked must be what is used.
+    fn sent_handles(&self, sender: &Thread<P::Frame>, tag: Tag) -> Result<SentHandles, Error> {
+        let mut sent = [(SlotId::NONE, Rights::empty()); IPC_HANDLES];
+        for (index, place) in sent.iter_mut().enumerate().take(tag.handles()) {
             let (handle, rights) = self.platform.ipc_handle(sender.ipc_buffer.get(), index);
-            let slot = self.slot(sender.process.get(), handle)?;
+            let id = self.slot_id(sender.process.get(), handle)?;
+            let slot = self.slots.get(id);
             if !slot.rights().contains(Rights::TRANSFER) {
                 return Err(Error::MissingRight);
             }
             Self::narrow(slot, rights, 0)?;
+            *place = (id, rights);
         }
-        Ok(())
+        Ok(sent)
     }
 
     /// Copies the handles of a message: the receiver's are derived from the sender's.
@@ -200,11 +210,9 @@ impl<P: Platform> Kernel<P> {
         receiver: &Thread<P::Frame>,
         tag: Tag,
     ) -> Result<(), Error> {
-        self.check_handles(sender, tag)?;
+        let sent = self.sent_handles(sender, tag)?;
         self.slot_room(receiver.process.get(), tag.handles() as u32)?;
-        for index in 0..tag.handles() {
-            let (handle, rights) = self.platform.ipc_handle(sender.ipc_buffer.get(), index);
-            let id = self.slot_id(sender.process.get(), handle)?;
+        for (index, (id, rights)) in sent.into_iter().enumerate().take(tag.handles()) {
             let slot = self.slots.get(id);
             let (kind, object, badge) = (slot.kind(), slot.object.get(), slot.badge.get());
             let new = self.new_slot(receiver.process.get(), kind, object, rights, badge, id);

@@ -114,6 +114,7 @@ tocsin_interrupt:
     push r14
     push r15
     push {full}
+    cld
     swapgs
     mov edi, [rsp + 128]
     mov rsp, gs:[{stack}]
@@ -146,6 +147,7 @@ tocsin_exception:
     push r14
     push r15
     push {full}
+    cld
     swapgs
     mov rsi, rsp
     mov rsp, gs:[{stack}]
