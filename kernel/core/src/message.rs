@@ -172,7 +172,12 @@ impl<P: Platform> Kernel<P> {
         let notice = &message.notice;
         notice.port.set(self.control.port.get());
         notice.port_generation.set(self.control.port_generation.get());
-        notice.kind.set(kind as u32);
+        // One packet holds all the news. A message that nobody wants any more is to be
+        // freed, whatever else it does meanwhile: a storm must not hide that.
+        let orphaned = notice.queued.get() && notice.kind.get() == PacketKind::Orphaned as u32;
+        if !orphaned {
+            notice.kind.set(kind as u32);
+        }
         // An exclusive context never escalates, and an unbound control hears nothing.
         let _ = self.post(cx, Source::new(Tag::Notice, id.index()), notice, 1, 0);
     }
