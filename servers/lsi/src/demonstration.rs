@@ -6,7 +6,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use demo_core::Ledger;
-use demo_driver::{Reporter, Stop, row, silence_pin};
+use demo_driver::{Reporter, Stop, hear, row, silence_pin};
 use libsys::interrupt::{Activated, Interrupt, InterruptError, Interrupts};
 use libsys::object::{Port, now_ns};
 use libsys::pci::Device as PciDevice;
@@ -26,6 +26,12 @@ type Result<T> = core::result::Result<T, Stop<DeviceError>>;
 
 /// Both stores, in the order of their keys.
 const STORES: [Which; 2] = [Which::Array, Which::Queue];
+
+/// How long released entries and vectors may be in quarantine, and how often to look.
+const RETURN_NS: u64 = 1_000_000_000;
+const LOOK_NS: u64 = 1_000_000;
+/// Messages that the other drivers may have taken meanwhile: the smallest quota.
+const OTHERS: u32 = 4;
 
 /// What is known of all slots, by key.
 pub struct Slots {
@@ -58,8 +64,10 @@ pub fn run(env: &Startup, reporter: &Reporter) -> Result<Done> {
     let server = env.handle("interrupt").ok_or(Error::BadHandle)?;
     let interrupts = Interrupts::new(server, port.handle());
 
-    if env.arg("expect") == Some("refused") {
-        return refused(reporter, &interrupts, &device);
+    match env.arg("expect") {
+        None => {}
+        Some("refused") => return refused(reporter, &interrupts, &device),
+        Some(_) => return Err(Stop::Unexpected("the argument `expect=` knows only `refused`")),
     }
     let before = interrupts.information()?;
     let mut slots = reserve(&interrupts, &device)?;
@@ -83,7 +91,42 @@ pub fn run(env: &Startup, reporter: &Reporter) -> Result<Done> {
         "every slot of both stores was active, fired and delivered after {rounds} round(s), {} ms",
         (now_ns() - start_ns) / 1_000_000
     ))?;
-    report(reporter, &identity, &slots)
+    let done = report(reporter, &identity, &slots)?;
+    for interrupt in slots.interrupts {
+        interrupt.release()?;
+    }
+    returned(reporter, before, &interrupts, &port)?;
+    Ok(done)
+}
+
+/// Waits until what was released is free again: numbers stay in quarantine until nothing
+/// can be in flight any more.
+fn returned(
+    reporter: &Reporter,
+    before: Information,
+    interrupts: &Interrupts,
+    port: &Port,
+) -> Result<()> {
+    let deadline_ns = now_ns().saturating_add(RETURN_NS);
+    loop {
+        let now = interrupts.information()?;
+        let back = |now: u32, before: u32| now.saturating_add(OTHERS) >= before;
+        if back(now.entries.free, before.entries.free)
+            && back(now.vectors.free, before.vectors.free)
+        {
+            return Ok(reporter.line(format_args!(
+                "all given back: {} of {} remapper entries are free, {} of {} vectors",
+                now.entries.free, now.entries.total, now.vectors.free, now.vectors.total,
+            ))?);
+        }
+        if now_ns() > deadline_ns {
+            return Err(Stop::Unexpected("entries or vectors did not come back after release"));
+        }
+        // Nothing can come any more: this only waits.
+        if hear(port, LOOK_NS)?.is_some() {
+            return Err(Stop::Unexpected("a packet came after release"));
+        }
+    }
 }
 
 /// Reserves all slots of both stores: pairs and remapper entries, no vectors.

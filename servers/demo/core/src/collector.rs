@@ -141,7 +141,7 @@ mod tests {
         assert!(collector.missing().is_empty());
         let (good, lines) = finished(&collector);
         assert!(good, "{lines:?}");
-        assert!(lines.last().is_some_and(|line| line.starts_with("Shown: 4 message(s)")));
+        assert!(lines.last().is_some_and(|line| line.starts_with("Shown: 4 messages")));
     }
 
     #[test]

@@ -56,12 +56,15 @@ pub fn sentence(roster: &Roster, table: &Table, objections: &[String]) -> String
         0 => String::new(),
         _ => format!("; {} was refused its messages, as expected here", silent.join(", ")),
     };
+    let which = match all.slots {
+        1 => "1 message",
+        many => &format!("{many} messages"),
+    };
     format!(
-        "Shown: {} message(s) ({}), each with its own pair, were raised {} times by their devices: \
-         each alone and delivered exactly once under its own key, and in bursts that always ended \
-         in a packet; {} packets and {} coalesced events came, none on a wrong slot, and the \
-         kernel counted the same{refused}.",
-        all.slots,
+        "Shown: {which} ({}), each with its own pair, were raised {} times by their devices: each \
+         alone and delivered exactly once under its own key, and in bursts that always ended in a \
+         packet; {} packets and {} coalesced events came, none on a wrong slot, and the kernel \
+         counted the same{refused}.",
         stores.join(", "),
         all.fired,
         all.delivered,
@@ -113,7 +116,7 @@ mod tests {
         let (roster, table) = run("lsi", 256, done(256));
         let (objections, line) = verdict(&roster, &table);
         assert_eq!(objections, 0);
-        assert!(line.starts_with("Shown: 256 message(s) (256 in DeviceArray)"), "{line}");
+        assert!(line.starts_with("Shown: 256 messages (256 in DeviceArray), each"), "{line}");
         assert!(line.contains("raised 1024 times"), "{line}");
         assert!(line.contains("512 packets and 256 coalesced events"), "{line}");
         assert!(!line.contains("refused"), "{line}");
