@@ -1,10 +1,14 @@
 //! Host tests.
 #![allow(dead_code)]
 
+mod caps;
 mod dice;
 mod dispatch;
 mod hostile;
 mod invariants;
+mod message;
+mod message_model;
+mod message_ops;
 mod platform;
 mod queues;
 mod snapshot;

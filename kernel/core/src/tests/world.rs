@@ -176,6 +176,15 @@ impl World {
         Packet::from_values([values[0], values[1], values[2], values[3]])
     }
 
+    /// A packet in a thread's memory.
+    pub fn packet_at(&self, thread: ThreadId, address: u64) -> Packet {
+        let mut bytes = [0; Packet::BYTES];
+        let space = self.k.thread(thread).space.get();
+        self.k.platform.copy_from_user(space, address, &mut bytes).expect("mapped");
+        let word = |n: usize| u64::from_le_bytes(bytes[n * 8..][..8].try_into().expect("eight"));
+        Packet::from_values([word(0), word(1), word(2), word(3)])
+    }
+
     /// The result of a thread's last call.
     pub fn result(&self, thread: ThreadId) -> Result<u64, Error> {
         Error::from_register(self.frame(thread).result.get())
