@@ -126,9 +126,18 @@ tocsin_interrupt:
     call {interrupt}
     jmp tocsin_leave
 
+    // An exception that pushes an error code, unless it is none: an interrupt message can
+    // carry its number (16 to 31), and pushes no code. The CPU aligns the stack to 16
+    // bytes before it pushes, so the alignment tells.
+    .balign 16
+tocsin_exception_with_code:
+    test spl, 8
+    jnz tocsin_exception
+    push [rsp]
+    mov qword ptr [rsp + 8], 0
+
     // An exception: the error code is on the stack, and above it rdi, which holds the
     // exception's number.
-    .balign 16
 tocsin_exception:
     test byte ptr [rsp + 24], 3
     jz 2f
@@ -177,7 +186,7 @@ tocsin_exception:
     .balign 16
     push rdi
     mov edi, \number
-    jmp tocsin_exception
+    jmp tocsin_exception_with_code
     .endm
 
     // One stub of 16 bytes per vector, so that the table is computed.
@@ -270,8 +279,12 @@ extern "C" fn interrupt(vector: u64) -> *const Frame {
     }
 }
 
-/// An exception in the kernel itself: a bug, or a machine that breaks.
+/// An exception in the kernel itself: a bug, or a machine that breaks; or, in the idle
+/// loop, an interrupt message with an exception's number.
 extern "C" fn kernel_exception(number: u64, stack: *const [u64; 6]) -> ! {
+    if super::take_forged_interrupt(number) {
+        enter(crate::irq::forged());
+    }
     // SAFETY: the entry code passes the stack pointer, on which are rdi, the error code,
     // and what the CPU pushed.
     let [_, error, rip, _, _, _] = unsafe { *stack };
