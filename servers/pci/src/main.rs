@@ -5,6 +5,7 @@
 extern crate alloc;
 
 mod claim;
+mod driver;
 mod ecam;
 mod machine;
 mod reply;

@@ -4,21 +4,15 @@ use alloc::collections::BTreeMap;
 
 use init_control::{ClientGone, Release, SYSTEM_BADGE, SetSource, Source};
 use libsys::ipc::{self, Request};
-use libsys::object::{Capability, Endpoint, Memory};
+use libsys::object::{Capability, Endpoint};
 use libsys::{println, sys};
-use pci_core::bars::{Bar, Space};
-use pci_core::msi::{MessageError, Pair};
-use pci_core::placement::Range;
-use pci_core::{Command, Function, Register, SourceCheck, Width, policy};
-use tocsin_abi::message::MessageStatus;
+use pci_core::{Function, SourceCheck, policy};
 use tocsin_abi::{Handle, Rights};
-use tocsin_proto::pci::{
-    self as protocol, BarKind, Claim as Ask, Claimed, ConfigValue, Description, DmaMemory, Enables,
-    Error, Request as Asked,
-};
+use tocsin_proto::pci::{Claim as Ask, Claimed, ConfigValue, Error, Request as Asked};
 use tocsin_proto::{Nothing, badge};
 
-use crate::claim::{Claim, DMA_RIGHTS};
+use crate::claim::Claim;
+use crate::driver;
 use crate::machine::Machine;
 use crate::reply::Reply;
 use crate::windows::Windows;
@@ -26,13 +20,6 @@ use crate::windows::Windows;
 /// What a driver may do with the endpoints of its device.
 const ENDPOINT_RIGHTS: Rights =
     Rights::CALL.union(Rights::DUPLICATE).union(Rights::TRANSFER).union(Rights::REVOKE);
-/// What it may do with a BAR's range.
-const BAR_RIGHTS: Rights = Rights::READ
-    .union(Rights::WRITE)
-    .union(Rights::ADDRESS)
-    .union(Rights::DUPLICATE)
-    .union(Rights::TRANSFER)
-    .union(Rights::REVOKE);
 
 /// The service.
 pub struct Pci {
@@ -140,29 +127,29 @@ impl Pci {
         match asked {
             Asked::Claim(_) => Err(Error::NotAllowed),
             Asked::Describe(_) => {
-                reply.ok(&describe(claim));
+                reply.ok(&driver::describe(claim));
                 Ok(())
             }
-            Asked::GetBar(ask) => get_bar(machine, windows, claim, ask.index, reply),
+            Asked::GetBar(ask) => driver::get_bar(machine, windows, claim, ask.index, reply),
             Asked::ConfigRead(ask) => {
-                let register = register(ask.offset, ask.width)?;
+                let register = driver::register(ask.offset, ask.width)?;
                 let value = policy::read(&machine.config, &claim.function, register);
                 reply.ok(&ConfigValue { value });
                 Ok(())
             }
             Asked::ConfigWrite(ask) => {
-                let register = register(ask.offset, ask.width)?;
+                let register = driver::register(ask.offset, ask.width)?;
                 policy::write(&mut machine.config, &claim.function, register, ask.value)
                     .map_err(|_| Error::Denied)
             }
             Asked::MsiWrite(ask) => {
                 let message = message.ok_or(Error::Malformed)?;
-                msi_write(machine, claim, ask.slot, &message)
+                driver::msi_write(machine, claim, ask.slot, &message)
             }
-            Asked::MsiMask(ask) => msi_mask(machine, claim, ask.slot, true),
-            Asked::MsiUnmask(ask) => msi_mask(machine, claim, ask.slot, false),
-            Asked::Dma(ask) => dma(claim, ask.size_bytes, reply),
-            Asked::Enable(ask) => enable(machine, claim, ask.on),
+            Asked::MsiMask(ask) => driver::msi_mask(machine, claim, ask.slot, true),
+            Asked::MsiUnmask(ask) => driver::msi_mask(machine, claim, ask.slot, false),
+            Asked::Dma(ask) => driver::dma(claim, ask.size_bytes, reply),
+            Asked::Enable(ask) => driver::enable(machine, claim, ask.on),
         }
     }
 
@@ -184,174 +171,4 @@ impl Pci {
             reply.refuse(error);
         }
     }
-}
-
-fn describe(claim: &Claim) -> Description {
-    let function = &claim.function;
-    Description {
-        requester: function.address.id.bits(),
-        vendor: function.vendor,
-        device: function.device,
-        revision: function.revision,
-        class: function.class,
-        // One slot: several messages of one capability need consecutive pairs, and nobody
-        // asks for them yet.
-        msi: claim.msi.map(|msi| protocol::Msi {
-            slots: 1,
-            per_slot_mask: msi.is_maskable(),
-            wide_address: msi.bytes() == 14 || msi.bytes() == 24,
-        }),
-        // MSI-X is found and not served yet.
-        msix_slots: 0,
-    }
-}
-
-fn register(offset: u16, width: protocol::Width) -> Result<Register, Error> {
-    let width = match width {
-        protocol::Width::Byte => Width::Byte,
-        protocol::Width::Word => Width::Word,
-        protocol::Width::Long => Width::Dword,
-    };
-    Register::new(offset, width).ok_or(Error::BadOffset)
-}
-
-fn get_bar(
-    machine: &Machine,
-    windows: &Windows,
-    claim: &mut Claim,
-    index: u8,
-    reply: &mut Reply,
-) -> Result<(), Error> {
-    let address = claim.function.address;
-    let bar = machine.bar(address, index).ok_or(Error::NoSuchBar)?;
-    let is_port = bar.space == Space::Io;
-    let found = protocol::Bar {
-        size_bytes: bar.size,
-        kind: if is_port { BarKind::Io } else { BarKind::Memory },
-        prefetchable: bar.prefetchable,
-        bus_address: bar.address,
-    };
-    let rights = if is_port { BAR_RIGHTS - Rights::ADDRESS } else { BAR_RIGHTS };
-    let handle = match claim.bar(index) {
-        Some(known) => known.handle(),
-        None => {
-            let made = slice(machine, windows, claim, &bar)?;
-            claim.keep_bar(index, made).handle()
-        }
-    };
-    reply.lend(&found, (handle, rights));
-    Ok(())
-}
-
-/// Authority over a BAR's range: only in a window, and only if its pages hold nothing of
-/// anybody else.
-fn slice(
-    machine: &Machine,
-    windows: &Windows,
-    claim: &Claim,
-    bar: &Bar,
-) -> Result<Capability, Error> {
-    let address = claim.function.address;
-    if bar.space == Space::Io {
-        let made = windows.ports(Range::new(bar.address, bar.size));
-        return made.ok_or(Error::NoSuchBar)?.map_err(|_| Error::NoMemory);
-    }
-    let pages = machine.placement.check(address, bar).map_err(|conflict| {
-        println!("pci: BAR {} of {address} is not handed out: {conflict:?}", bar.index);
-        Error::NoSuchBar
-    })?;
-    let Some(made) = windows.memory(pages) else {
-        println!("pci: BAR {} of {address} lies outside of the windows", bar.index);
-        return Err(Error::NoSuchBar);
-    };
-    made.map(|physical| Capability::own(physical.leak())).map_err(|_| Error::NoMemory)
-}
-
-/// Puts a message's pair into the capability. The pair comes from the kernel.
-fn msi_write(
-    machine: &mut Machine,
-    claim: &mut Claim,
-    slot: u8,
-    message: &Capability,
-) -> Result<(), Error> {
-    let msi = claim.msi.ok_or(Error::NotSupported)?;
-    if slot != 0 {
-        return Err(Error::BadSlot);
-    }
-    let read = sys::message_read(message.handle()).map_err(|_| Error::NotAMessage)?;
-    let [a, b, c, d, e, _] = read.values;
-    let status = MessageStatus::from_values([a, b, c, d, e]);
-    let pair = Pair { address: status.address, data: status.data };
-    msi.write(&mut machine.config, pair, 0).map_err(message_error)?;
-    claim.msi_written = true;
-    Ok(())
-}
-
-/// Masks or unmasks the one slot: by its mask bit, or, where it has none, by the
-/// capability's enable bit.
-fn msi_mask(machine: &mut Machine, claim: &Claim, slot: u8, masked: bool) -> Result<(), Error> {
-    let msi = claim.msi.ok_or(Error::NotSupported)?;
-    if slot != 0 {
-        return Err(Error::BadSlot);
-    }
-    // Without a pair from this driver the device would write to wherever the last one's
-    // pair, or none, leads.
-    if !claim.msi_written {
-        return if masked { Ok(()) } else { Err(Error::BadPair) };
-    }
-    let config = &mut machine.config;
-    if msi.is_maskable() {
-        msi.set_masked(config, slot.into(), masked).map_err(message_error)?;
-        if masked {
-            return Ok(());
-        }
-    }
-    msi.set_enabled(config, !masked).map_err(message_error)
-}
-
-fn message_error(error: MessageError) -> Error {
-    match error {
-        MessageError::NotThere | MessageError::DoesNotFit | MessageError::Reserved => {
-            Error::NotSupported
-        }
-        MessageError::AddressTooHigh | MessageError::Misaligned | MessageError::DataTooWide => {
-            Error::BadPair
-        }
-        MessageError::NoSlot | MessageError::NotMaskable => Error::BadSlot,
-    }
-}
-
-fn dma(claim: &mut Claim, size_bytes: u64, reply: &mut Reply) -> Result<(), Error> {
-    if size_bytes == 0 {
-        return Err(Error::BadArgument);
-    }
-    // What the kernel rounds it up to is what it costs.
-    let cost = size_bytes.max(4096).checked_next_power_of_two().ok_or(Error::BadArgument)?;
-    if cost > claim.dma_left {
-        return Err(Error::QuotaExceeded);
-    }
-    let memory = Memory::new(cost).map_err(|_| Error::NoMemory)?;
-    let (size_bytes, bus_address) = memory.info().map_err(|_| Error::NoMemory)?;
-    claim.dma_left -= cost;
-    let handle = claim.keep_dma(memory).handle();
-    reply.lend(&DmaMemory { bus_address, size_bytes }, (handle, DMA_RIGHTS));
-    Ok(())
-}
-
-fn enable(machine: &mut Machine, claim: &Claim, on: Enables) -> Result<(), Error> {
-    let function = &claim.function;
-    let unassigned = |bar: Bar| bar.space != Space::Io && !bar.is_assigned();
-    if on.memory && machine.bars(function.address).any(unassigned) {
-        // It would answer at address zero, over RAM.
-        println!("pci: {} has a BAR without an address, memory stays off", function.address);
-        return Err(Error::Denied);
-    }
-    let mut set = Command::empty();
-    set.set(Command::IO, on.io);
-    set.set(Command::MEMORY, on.memory);
-    set.set(Command::BUS_MASTER, on.bus_master);
-    let clear = (Command::IO | Command::MEMORY | Command::BUS_MASTER) - set;
-    policy::change_command(&mut machine.config, function, set, clear)
-        .map(drop)
-        .map_err(|_| Error::Denied)
 }
