@@ -35,6 +35,23 @@ fn alloc_is_the_words_of_the_plan() {
 }
 
 #[test]
+fn one_message_is_asked_for_and_given_as_many_are() {
+    let one = interrupt::AllocOne { kind: StoreKind::DeviceArray, cpus: 1 };
+    let (kind, cpus) = (one.kind, one.cpus);
+    let many = interrupt::Alloc { count: 1, kind, contiguity: Contiguity::Any, cpus };
+    assert_eq!(one.frame(), many.frame());
+    assert_eq!(interrupt::AllocOne::decode(&one.frame().words, 0), Ok(one));
+    assert!(interrupt::AllocOne::decode(&[2, 3, 1], 0).is_err());
+    assert!(interrupt::AllocOne::decode(&[1, 0x103, 1], 0).is_err());
+    let ids = MessageIds { id: MessageId(7), address: 0xfee0_0010, data: 3 };
+    let mut reply = Allocated::default();
+    reply.messages.push(ids).expect("room");
+    assert_eq!(ids.frame(), reply.frame());
+    reply_round_trip(ids, 1);
+    assert!(MessageIds::get(&mut Reader::new(&ids.frame().words), 0).is_err());
+}
+
+#[test]
 fn activated_is_the_words_of_the_plan() {
     let activated = Activated { vector: 0x31, cpu: 2, entry: Some(0x1234) };
     assert_eq!(&*activated.frame().words, &[0x231, 0x8000_0000_0000_1234]);

@@ -10,9 +10,12 @@
 //! modelled: those calls answer `NotSupported`.
 
 mod device;
+mod dispatch;
 mod interrupt_server;
+mod ipc;
 mod kernel;
 pub(crate) mod machine;
+mod objects;
 mod pci_server;
 
 pub use device::DeviceMemory;

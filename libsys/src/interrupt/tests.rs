@@ -8,6 +8,7 @@ use crate::pci::Device;
 use crate::store::{EntryLayout, MaskField, StoreKind, Template};
 use alloc::collections::BTreeMap;
 use alloc::string::String;
+use alloc::vec::Vec;
 use proptest::prelude::*;
 use tocsin_abi::PacketKind;
 
@@ -148,6 +149,12 @@ fn msi_goes_the_same_way() {
     drop(interrupt);
     assert!(!pci.raise(0));
     assert_eq!(server.live(), 0);
+    // The slot is known to be masked now: asking the PCI server again would be in vain.
+    let _ = fake::take_trace();
+    let again = interrupts.add(&store, 0, 9).expect("the slot came back");
+    assert_eq!(fake::take_trace(), ["alloc 1", "msi write", "bind"]);
+    assert!(!pci.raise(0));
+    drop(again);
 }
 
 #[test]

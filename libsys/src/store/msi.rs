@@ -12,6 +12,9 @@ use crate::pci::Device;
 pub struct PciMsi {
     device: Device,
     slots: u8,
+    /// Slots that are masked for sure, one bit each: nobody else can unmask them, and each
+    /// question costs two calls.
+    masked: u32,
 }
 
 impl PciMsi {
@@ -21,7 +24,7 @@ impl PciMsi {
     /// `NoCapacity` when the device has none, or the PCI server's error.
     pub fn new(device: Device) -> Result<PciMsi, StoreError> {
         let msi = device.describe()?.msi.ok_or(StoreError::NoCapacity)?;
-        Ok(PciMsi { device, slots: msi.slots })
+        Ok(PciMsi { device, slots: msi.slots, masked: 0 })
     }
 
     fn slot(&self, slot: u32) -> Result<u8, StoreError> {
@@ -46,10 +49,23 @@ impl MessageStore for PciMsi {
     }
 
     fn mask(&mut self, slot: u32) -> Result<(), StoreError> {
-        Ok(self.device.msi_mask(self.slot(slot)?)?)
+        let slot = self.slot(slot)?;
+        if self.masked & bit(slot) == 0 {
+            self.device.msi_mask(slot)?;
+            self.masked |= bit(slot);
+        }
+        Ok(())
     }
 
     fn unmask(&mut self, slot: u32) -> Result<(), StoreError> {
-        Ok(self.device.msi_unmask(self.slot(slot)?)?)
+        let slot = self.slot(slot)?;
+        // Whether it worked or not, it may be unmasked now.
+        self.masked &= !bit(slot);
+        Ok(self.device.msi_unmask(slot)?)
     }
+}
+
+/// The bit of a slot; the protocol has at most 32 of them.
+const fn bit(slot: u8) -> u32 {
+    1 << slot
 }

@@ -104,6 +104,31 @@ operation! { Alloc = 1, handles 0 => Allocated;
     }
 }
 
+/// [`Alloc`] of one message, for who adds messages one at a time: the same words, and a
+/// reply that is read without a list. Servers see an `Alloc`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct AllocOne {
+    /// Where the device will keep the pair.
+    pub kind: StoreKind,
+    /// CPUs that may take the events, one bit each.
+    pub cpus: u64,
+}
+
+operation! { AllocOne = 1, handles 0 => MessageIds;
+    put(request, words) {
+        words.put(1);
+        words.put(request.kind as u64 | (Contiguity::Any as u64) << 8);
+        words.put(request.cpus);
+    }
+    get(reader) {
+        let alloc = <Alloc as crate::Operation>::get(reader)?;
+        if alloc.count != 1 || alloc.contiguity != Contiguity::Any {
+            return Err(DecodeError::BadValue);
+        }
+        Ok(AllocOne { kind: alloc.kind, cpus: alloc.cpus })
+    }
+}
+
 macro_rules! by_id {
     ($($(#[$doc:meta])* $name:ident = $label:literal => $reply:ty;)*) => {$(
         $(#[$doc])*

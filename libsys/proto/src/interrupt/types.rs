@@ -29,6 +29,24 @@ pub struct MessageIds {
     pub data: u32,
 }
 
+impl Reply for MessageIds {
+    #[inline]
+    fn put(&self, words: &mut Words) {
+        words.put(self.id.0);
+        words.put(self.address);
+        words.put(u64::from(self.data));
+    }
+
+    #[inline]
+    fn get(reader: &mut Reader<'_>, handles: usize) -> Result<Self, DecodeError> {
+        if handles != 1 {
+            return Err(DecodeError::WrongHandles);
+        }
+        let id = MessageId(reader.word()?);
+        Ok(MessageIds { id, address: reader.word()?, data: reader.small()? })
+    }
+}
+
 /// Reply to `Alloc`: one item per message, and as many handles in the same order.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Allocated {
@@ -40,9 +58,7 @@ impl Reply for Allocated {
     #[inline]
     fn put(&self, words: &mut Words) {
         for message in &self.messages {
-            words.put(message.id.0);
-            words.put(message.address);
-            words.put(u64::from(message.data));
+            message.put(words);
         }
     }
 
@@ -50,8 +66,7 @@ impl Reply for Allocated {
     fn get(reader: &mut Reader<'_>, handles: usize) -> Result<Self, DecodeError> {
         let mut messages = heapless::Vec::new();
         while reader.left() != 0 {
-            let id = MessageId(reader.word()?);
-            let message = MessageIds { id, address: reader.word()?, data: reader.small()? };
+            let message = MessageIds::get(reader, 1)?;
             messages.push(message).map_err(|_| DecodeError::WrongLength)?;
         }
         if handles != messages.len() {
