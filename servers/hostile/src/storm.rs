@@ -1,16 +1,17 @@
 //! Random system calls, from a thread on every CPU at once.
 //!
-//! Two more threads keep the storm going: one answers calls on an endpoint that the storm
-//! may hit, one signals its ports, so that a thread that waits there is woken. What still
-//! blocks or kills itself is killed and started anew by the parent, with another seed; the
-//! calls are counted in memory that the parent shares.
+//! A storm ends where a call blocks for ever, so there are helpers: a thread that answers
+//! calls on an endpoint that the storm may hit, a thread that signals its ports, and the
+//! main thread, which kills a storm that makes no progress and starts another. What helps
+//! no more is killed by the parent and started anew with another seed. The calls are
+//! counted in memory that the parent shares.
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use libsys::map::Mapping;
 use libsys::sys;
-use libsys::thread::{self, Placement};
+use libsys::thread::{self, JoinHandle, Placement};
 use tocsin_abi::startup::Startup;
 use tocsin_abi::syscall::SYSCALLS;
 use tocsin_abi::{Error, Handle, Kind, Rights, Syscall, Tag};
@@ -18,43 +19,95 @@ use tocsin_abi::{Error, Handle, Kind, Rights, Syscall, Tag};
 use crate::choice::Chooser;
 use crate::objects::Objects;
 use crate::random::Random;
-use crate::{granted, ready, told, wait_for_ever};
+use crate::{granted, ready, told};
 
 /// Calls between two refreshments of the pool.
 const REFRESH: u64 = 48;
+/// Storms that one CPU may lose.
+const RESTARTS: u64 = 24;
+/// How often the main thread looks after them.
+const LOOK_NS: u64 = 8_000_000;
 /// Priority of the storm; the helpers' is one higher.
 const PRIORITY: u8 = 1;
 
 /// The port and the endpoint of each storming thread that the helpers look after.
 type Rescue = Arc<[(AtomicU32, AtomicU32)]>;
 
-/// Storms until killed. Each thread counts its calls in a word of its own.
+/// The storms of one process.
+struct Storms {
+    env: &'static Startup,
+    seed: u64,
+    /// Address of the words in which the threads count.
+    counts: u64,
+    rescue: Rescue,
+    threads: Vec<JoinHandle>,
+    /// The counts when they were last looked at.
+    seen: Vec<u64>,
+}
+
+impl Storms {
+    /// Starts a storm on a CPU.
+    fn start(&self, cpu: usize, restarts: u64) -> Result<JoinHandle, Error> {
+        let (env, rescue, count) = (self.env, self.rescue.clone(), self.counts + 8 * cpu as u64);
+        let mut random = Random::new(self.seed << 32 | restarts << 8 | cpu as u64);
+        let place = Placement { priority: PRIORITY, cpu: cpu as u8 };
+        thread::spawn(place, move || storm(env, &mut random, count, &rescue[cpu]))
+    }
+
+    /// Replaces those that have made no call since the last look; says how many.
+    fn look(&mut self, restarts: u64) -> Result<u64, Error> {
+        let mut replaced = 0;
+        for cpu in 0..self.seen.len() {
+            let count = read_count(self.counts + 8 * cpu as u64);
+            if count == self.seen[cpu] {
+                replaced += 1;
+                let new = self.start(cpu, restarts + replaced)?;
+                // Dropping the old one kills its thread, wherever it waits.
+                self.threads[cpu] = new;
+            }
+            self.seen[cpu] = count;
+        }
+        Ok(replaced)
+    }
+}
+
+/// Storms until killed, or until so many storms were lost that the objects they left
+/// behind are in the way. Each thread counts its calls in a word of its own.
 pub fn run(env: &'static Startup) -> Result<u64, Error> {
     let counter = granted(env, "counter")?;
-    let shared = Mapping::new(counter, 0, 4096, Rights::READ | Rights::WRITE)?;
-    let counts = shared.address() as u64;
-    core::mem::forget(shared);
-    let seed = told(env, "seed");
+    let counts = Mapping::new(counter, 0, 4096, Rights::READ | Rights::WRITE)?.leak() as u64;
     let cpus = env.cpus as usize;
     let rescue: Rescue = (0..cpus).map(|_| Default::default()).collect();
-    let mut threads = Vec::new();
+    let (seed, threads, seen) = (told(env, "seed"), Vec::new(), alloc::vec![0; cpus]);
+    let mut storms = Storms { env, seed, counts, rescue: rescue.clone(), threads, seen };
     for cpu in 0..cpus {
-        let place = Placement { priority: PRIORITY, cpu: cpu as u8 };
-        let rescue = rescue.clone();
-        let mut random = Random::new(seed << 8 | cpu as u64);
-        threads.push(thread::spawn(place, move || {
-            storm(env, &mut random, counts + 8 * cpu as u64, &rescue[cpu]);
-        })?);
+        let thread = storms.start(cpu, 0)?;
+        storms.threads.push(thread);
     }
     let above = |cpu: usize| Placement { priority: PRIORITY + 1, cpu: (cpu % cpus) as u8 };
     let ring = rescue.clone();
-    threads.push(thread::spawn(above(0), move || signal_for_ever(&ring))?);
+    let mut helpers = Vec::new();
+    helpers.push(thread::spawn(above(0), move || signal_for_ever(&ring))?);
     for cpu in 0..cpus {
         let rescue = rescue.clone();
-        threads.push(thread::spawn(above(cpu), move || answer_for_ever(&rescue[cpu].1))?);
+        helpers.push(thread::spawn(above(cpu), move || answer_for_ever(&rescue[cpu].1))?);
     }
     ready(env, 1)?;
-    wait_for_ever()
+    let bed = sys::port_create()?.handle();
+    let mut restarts = 0;
+    while restarts < RESTARTS * cpus as u64 {
+        let now = sys::clock_read()?.result;
+        let _ = sys::port_wait(bed, 0, 1, now + LOOK_NS);
+        restarts += storms.look(restarts)?;
+    }
+    Ok(0)
+}
+
+/// The number of calls that a thread has made.
+fn read_count(address: u64) -> u64 {
+    let word: *const u64 = core::ptr::with_exposed_provenance(address as usize);
+    // SAFETY: as for writing it in `storm`.
+    unsafe { word.read_volatile() }
 }
 
 /// The storm of one thread.
