@@ -74,7 +74,9 @@ impl<P: Platform> Kernel<P> {
     /// Puts a ready thread at the end of its run queue.
     #[inline(never)]
     fn enqueue(&self, cpu: &Cpu, id: ThreadId) {
-        let priority = self.thread(id).priority.get() as usize % cpu.queues.len();
+        let thread = self.thread(id);
+        let priority = thread.priority.get() as usize % cpu.queues.len();
+        thread.slice_end.set(u64::MAX);
         self.push_back(&cpu.queues[priority], id);
         cpu.ready.set(cpu.ready.get() | 1 << priority);
     }
@@ -217,7 +219,7 @@ impl<P: Platform> Kernel<P> {
                     self.thread(current).state.set(State::Ready);
                     self.enqueue_first(cpu, current, self.thread(current));
                 }
-                return Some(self.run(cpu, handoff));
+                return Some(self.run_in_slice(cpu, handoff));
             }
             self.enqueue(cpu, handoff);
         }
@@ -229,7 +231,7 @@ impl<P: Platform> Kernel<P> {
                 return Some(running);
             }
             if priority == top {
-                self.share(cpu);
+                self.share(cpu, running);
                 return Some(running);
             }
             running.state.set(State::Ready);
@@ -248,23 +250,31 @@ impl<P: Platform> Kernel<P> {
     }
 
     fn run(&self, cpu: &Cpu, id: ThreadId) -> &'static Thread<P::Frame> {
+        // A preempted thread goes on with the slice it has: visits of more urgent ones
+        // do not renew it, or its equals would starve.
+        cpu.slice_end.set(self.thread(id).slice_end.get());
+        self.run_in_slice(cpu, id)
+    }
+
+    /// As `run`, in the slice that has begun: two that hand the CPU to each other share
+    /// one, or a third of their priority would starve.
+    fn run_in_slice(&self, cpu: &Cpu, id: ThreadId) -> &'static Thread<P::Frame> {
         let thread = self.thread(id);
         thread.state.set(State::Running);
         cpu.current.set(id);
-        cpu.slice_end.set(u64::MAX);
         if cpu.ready.get() >> (u32::from(thread.priority.get()) % 32) & 1 != 0 {
-            self.share(cpu);
+            self.share(cpu, thread);
         }
         thread
     }
 
     /// Others of the running thread's priority wait: give it a slice.
-    fn share(&self, cpu: &Cpu) {
+    fn share(&self, cpu: &Cpu, thread: &Thread<P::Frame>) {
         if cpu.slice_end.get() == u64::MAX {
-            let end = self.platform.now() + self.platform.ticks(SLICE_NS);
-            cpu.slice_end.set(end);
-            self.arm(cpu);
+            cpu.slice_end.set(self.platform.now() + self.platform.ticks(SLICE_NS));
         }
+        thread.slice_end.set(cpu.slice_end.get());
+        self.arm(cpu);
     }
 
     /// The slice is over: the current thread goes behind the others of its priority.

@@ -96,6 +96,8 @@ pub struct Thread<F> {
     pub sibling_next: Cell<ThreadId>,
     /// Previous thread of the process.
     pub sibling_prev: Cell<ThreadId>,
+    /// End of the slice that it was given, while it stays first among its equals.
+    pub slice_end: Cell<u64>,
     /// Handles that name it.
     pub handles: Cell<u32>,
     /// Who pays for it.
@@ -119,6 +121,7 @@ impl<F: Frame> Reset for Thread<F> {
         self.ipc_buffer.set(0);
         self.sibling_next.set(Id::NONE);
         self.sibling_prev.set(Id::NONE);
+        self.slice_end.set(u64::MAX);
         self.handles.set(0);
         self.payer.set(Id::NONE);
     }
