@@ -81,7 +81,7 @@ impl<E> From<Mismatch> for Failure<E> {
 impl<E: fmt::Display> fmt::Display for Failure<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Failure::Mismatch(mismatch) => mismatch.fmt(f),
+            Failure::Mismatch(mismatch) => write!(f, "mismatch: {mismatch}"),
             Failure::Mask { key, did: Raised::Written } => {
                 write!(f, "key {key}: masked, and the device wrote the message")
             }

@@ -57,7 +57,7 @@ impl<D: fmt::Display> fmt::Display for Stop<D> {
             Stop::Store(error) => write!(f, "store: {error}"),
             Stop::Interrupt(error) => write!(f, "interrupt: {error}"),
             Stop::Device(error) => write!(f, "device: {error}"),
-            Stop::Drill(failure) => write!(f, "mismatch: {failure}"),
+            Stop::Drill(failure) => failure.fmt(f),
             Stop::Report(error) => write!(f, "report: {error}"),
             Stop::Unexpected(what) => f.write_str(what),
         }
