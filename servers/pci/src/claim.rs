@@ -8,7 +8,7 @@ use pci_core::msi::Msi;
 use pci_core::{Command, ConfigExt, Function, policy};
 use tocsin_abi::Rights;
 
-use crate::ecam::Ecam;
+use crate::ecam::Page;
 
 /// Rights that a driver gets on DMA memory.
 pub const DMA_RIGHTS: Rights = Rights::READ
@@ -29,6 +29,8 @@ const MSIX_ENABLE: u16 = 1 << 15;
 pub struct Claim {
     /// The device.
     pub function: Function,
+    /// Its configuration space.
+    pub config: Page,
     /// Its MSI capability, if it has one that can be used.
     pub msi: Option<Msi>,
     /// A message's pair is in the capability, put there by this driver.
@@ -44,15 +46,16 @@ pub struct Claim {
 impl Claim {
     /// Takes a device into service: quiet, whatever firmware left.
     pub fn new(
-        config: &mut Ecam,
+        mut config: Page,
         function: Function,
         dma_quota: u64,
         endpoints: [Endpoint; 2],
     ) -> Self {
-        silence(config, &function);
-        let msi = function.msi.and_then(|offset| Msi::read(config, function.address, offset).ok());
+        silence(&mut config, &function);
+        let msi = function.msi.and_then(|offset| Msi::read(&config, function.address, offset).ok());
         Self {
             function,
+            config,
             msi,
             msi_written: false,
             dma_left: dma_quota,
@@ -83,8 +86,8 @@ impl Claim {
 
     /// Takes everything back. The order matters: the device can no longer write to memory
     /// before the memory becomes somebody else's.
-    pub fn end(self, config: &mut Ecam) {
-        silence(config, &self.function);
+    pub fn end(mut self) {
+        silence(&mut self.config, &self.function);
         for endpoint in &self.endpoints {
             report(endpoint.revoke());
         }
@@ -105,7 +108,7 @@ fn report(revoked: Result<(), tocsin_abi::Error>) {
 }
 
 /// Ends messages, DMA and decoding, and waits until the device has taken note.
-fn silence(config: &mut Ecam, function: &Function) {
+fn silence(config: &mut Page, function: &Function) {
     if let Some(offset) = function.msi
         && let Ok(msi) = Msi::read(config, function.address, offset)
     {

@@ -109,12 +109,7 @@ fn slice(
 }
 
 /// Puts a message's pair into the capability. The pair comes from the kernel.
-pub fn msi_write(
-    machine: &mut Machine,
-    claim: &mut Claim,
-    slot: u8,
-    message: &Capability,
-) -> Result<(), Error> {
+pub fn msi_write(claim: &mut Claim, slot: u8, message: &Capability) -> Result<(), Error> {
     let msi = claim.msi.ok_or(Error::NotSupported)?;
     if slot != 0 {
         return Err(Error::BadSlot);
@@ -123,14 +118,14 @@ pub fn msi_write(
     let [a, b, c, d, e, _] = read.values;
     let status = MessageStatus::from_values([a, b, c, d, e]);
     let pair = Pair { address: status.address, data: status.data };
-    msi.write(&mut machine.config, pair, 0).map_err(message_error)?;
+    msi.write(&mut claim.config, pair, 0).map_err(message_error)?;
     claim.msi_written = true;
     Ok(())
 }
 
 /// Masks or unmasks the one slot: by its mask bit, or, where it has none, by the
 /// capability's enable bit.
-pub fn msi_mask(machine: &mut Machine, claim: &Claim, slot: u8, masked: bool) -> Result<(), Error> {
+pub fn msi_mask(claim: &mut Claim, slot: u8, masked: bool) -> Result<(), Error> {
     let msi = claim.msi.ok_or(Error::NotSupported)?;
     if slot != 0 {
         return Err(Error::BadSlot);
@@ -140,7 +135,7 @@ pub fn msi_mask(machine: &mut Machine, claim: &Claim, slot: u8, masked: bool) ->
     if !claim.msi_written {
         return if masked { Ok(()) } else { Err(Error::BadPair) };
     }
-    let config = &mut machine.config;
+    let config = &mut claim.config;
     if msi.is_maskable() {
         msi.set_masked(config, slot.into(), masked).map_err(message_error)?;
         if masked {
@@ -181,7 +176,7 @@ pub fn dma(claim: &mut Claim, size_bytes: u64, reply: &mut Reply) -> Result<(), 
 }
 
 /// Switches decoders and bus mastering to exactly this.
-pub fn enable(machine: &mut Machine, claim: &Claim, on: Enables) -> Result<(), Error> {
+pub fn enable(machine: &Machine, claim: &mut Claim, on: Enables) -> Result<(), Error> {
     let function = &claim.function;
     let unassigned = |bar: Bar| bar.space != Space::Io && !bar.is_assigned();
     if on.memory && machine.bars(function.address).any(unassigned) {
@@ -194,7 +189,7 @@ pub fn enable(machine: &mut Machine, claim: &Claim, on: Enables) -> Result<(), E
     set.set(Command::MEMORY, on.memory);
     set.set(Command::BUS_MASTER, on.bus_master);
     let clear = (Command::IO | Command::MEMORY | Command::BUS_MASTER) - set;
-    policy::change_command(&mut machine.config, function, set, clear)
+    policy::change_command(&mut claim.config, function, set, clear)
         .map(drop)
         .map_err(|_| Error::Denied)
 }

@@ -12,8 +12,9 @@ use tocsin_abi::{Error, Handle, Rights};
 use tocsin_firmware::mcfg::Segment;
 use tocsin_firmware::{Blob, Mcfg, Signature};
 
-/// Buses that stay mapped. Drivers' devices lie on few; enumeration goes bus by bus.
-const MAPPED_BUSES: usize = 8;
+/// Buses that stay mapped during enumeration, which goes bus by bus but looks back at
+/// bridges.
+const MAPPED_BUSES: usize = 4;
 
 /// A part of configuration space, and the authority over it.
 struct Part {
@@ -26,6 +27,41 @@ struct Window {
     part: usize,
     offset: u64,
     mapping: Mapping,
+}
+
+/// One function's own page of it: what serves a driver's requests, so that none of them
+/// can touch another function.
+pub struct Page {
+    function: FunctionAddress,
+    mapping: Mapping,
+}
+
+impl ConfigSpace for Page {
+    #[inline]
+    fn read(&self, function: FunctionAddress, register: Register) -> u32 {
+        if function != self.function {
+            return register.width().ones();
+        }
+        let offset = register.offset().into();
+        match register.width() {
+            Width::Byte => self.mapping.read8(offset).into(),
+            Width::Word => self.mapping.read16(offset).into(),
+            Width::Dword => self.mapping.read32(offset),
+        }
+    }
+
+    #[inline]
+    fn write(&mut self, function: FunctionAddress, register: Register, value: u32) {
+        if function != self.function {
+            return;
+        }
+        let offset = register.offset().into();
+        match register.width() {
+            Width::Byte => self.mapping.write8(offset, value as u8),
+            Width::Word => self.mapping.write16(offset, value as u16),
+            Width::Dword => self.mapping.write32(offset, value),
+        }
+    }
 }
 
 /// All of it.
@@ -70,6 +106,18 @@ impl Ecam {
     /// The buses that it reaches.
     pub fn ranges(&self) -> Vec<BusRange> {
         self.parts.iter().map(|part| part.segment.into()).collect()
+    }
+
+    /// The configuration space of one function and no other. `None` where no part reaches.
+    pub fn page(&self, function: FunctionAddress) -> Option<Result<Page, Error>> {
+        let start = Register::new(0, Width::Dword)?;
+        let (part, offset) = self
+            .parts
+            .iter()
+            .find_map(|part| Some((part, ecam_offset(&part.segment, function, start)?)))?;
+        let size = Register::SPACE_BYTES.into();
+        let mapping = Mapping::new(part.physical, offset, size, Rights::READ | Rights::WRITE);
+        Some(mapping.map(|mapping| Page { function, mapping }))
     }
 
     /// Calls `f` with the mapping of the register's bus and the offset in it. `None` where

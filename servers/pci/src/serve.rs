@@ -52,7 +52,9 @@ impl Pci {
             made.map(|made| Endpoint::own(made.handle())).map_err(|_| Error::NoMemory)
         };
         let endpoints = [mint(self.own)?, mint(self.interrupt)?];
-        let claim = Claim::new(&mut self.machine.config, function, ask.dma_quota, endpoints);
+        let page = self.machine.config.page(function.address);
+        let page = page.ok_or(Error::NoSuchDevice)?.map_err(|_| Error::NoMemory)?;
+        let claim = Claim::new(page, function, ask.dma_quota, endpoints);
         let [pci, interrupt] = [claim.endpoints[0].handle(), claim.endpoints[1].handle()];
         self.claims.insert(requester, claim);
         let lent = [(pci, ENDPOINT_RIGHTS), (interrupt, ENDPOINT_RIGHTS)];
@@ -89,7 +91,7 @@ impl Pci {
     /// Takes back what a driver has. False when nobody has the device.
     fn release(&mut self, requester: u16) -> bool {
         let Some(claim) = self.claims.remove(&requester) else { return false };
-        claim.end(&mut self.machine.config);
+        claim.end();
         let gone = ClientGone { requester };
         if !self.tell(ClientGone::LABEL, &gone.words()) {
             println!("pci: the interrupt server did not hear that {requester:04x} is free");
@@ -133,21 +135,21 @@ impl Pci {
             Asked::GetBar(ask) => driver::get_bar(machine, windows, claim, ask.index, reply),
             Asked::ConfigRead(ask) => {
                 let register = driver::register(ask.offset, ask.width)?;
-                let value = policy::read(&machine.config, &claim.function, register);
+                let value = policy::read(&claim.config, &claim.function, register);
                 reply.ok(&ConfigValue { value });
                 Ok(())
             }
             Asked::ConfigWrite(ask) => {
                 let register = driver::register(ask.offset, ask.width)?;
-                policy::write(&mut machine.config, &claim.function, register, ask.value)
+                policy::write(&mut claim.config, &claim.function, register, ask.value)
                     .map_err(|_| Error::Denied)
             }
             Asked::MsiWrite(ask) => {
                 let message = message.ok_or(Error::Malformed)?;
-                driver::msi_write(machine, claim, ask.slot, &message)
+                driver::msi_write(claim, ask.slot, &message)
             }
-            Asked::MsiMask(ask) => driver::msi_mask(machine, claim, ask.slot, true),
-            Asked::MsiUnmask(ask) => driver::msi_mask(machine, claim, ask.slot, false),
+            Asked::MsiMask(ask) => driver::msi_mask(claim, ask.slot, true),
+            Asked::MsiUnmask(ask) => driver::msi_mask(claim, ask.slot, false),
             Asked::Dma(ask) => driver::dma(claim, ask.size_bytes, reply),
             Asked::Enable(ask) => driver::enable(machine, claim, ask.on),
         }
