@@ -88,8 +88,8 @@ impl Platform for Machine {
         paging::create()
     }
 
-    fn space_destroy(&self, space: u64) {
-        paging::destroy(space);
+    fn space_shrink(&self, space: u64, tables: u64) -> bool {
+        paging::shrink(space, tables)
     }
 
     fn space_plan(&self, space: u64, address: u64, pages: u64) -> Result<u64, Error> {

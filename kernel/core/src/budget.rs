@@ -4,14 +4,82 @@
 //! it and released when the object goes, also when that is after its own death: a dead
 //! process's unused budget has gone back to its creator, the rest follows as released.
 
+use core::cell::Cell;
+
 use tocsin_abi::Error;
 
+use crate::arena::{Arena, Reset};
 use crate::kernel::Kernel;
 use crate::objects::ProcessId;
 use crate::platform::Platform;
 use crate::process::Phase;
 
+/// Kinds of object of which the machine has a limited number, whatever they cost. One
+/// process pays for at most a quarter of each, so that no budget buys them all; only of
+/// messages there is no share, because all of them belong to the interrupt server.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Share {
+    /// Processes.
+    Process,
+    /// Threads.
+    Thread,
+    /// Endpoints.
+    Endpoint,
+    /// Ports.
+    Port,
+    /// Memory objects and ranges.
+    Memory,
+    /// Mappings.
+    Mapping,
+    /// Timers.
+    Timer,
+    /// Messages.
+    Message,
+}
+
+/// How many objects of each kind a process pays for.
+#[derive(Default)]
+pub struct Shares([Cell<u32>; 8]);
+
+impl Reset for Shares {
+    fn reset(&self) {
+        self.0.iter().for_each(|held| held.set(0));
+    }
+}
+
+/// A process's share of the machine's objects of a kind.
+const SHARE: u32 = 4;
+
 impl<P: Platform> Kernel<P> {
+    /// Whether a process may have one more object of a kind.
+    ///
+    /// # Errors
+    /// `NoMemory`.
+    pub fn share_room<T: Reset>(
+        &self,
+        process: ProcessId,
+        share: Share,
+        arena: &Arena<T>,
+    ) -> Result<(), Error> {
+        let held = self.process(process).shares.0[share as usize].get();
+        let all = share == Share::Message || held < arena.capacity() / SHARE;
+        if all && arena.room() > 0 { Ok(()) } else { Err(Error::NoMemory) }
+    }
+
+    /// Counts an object of a kind.
+    pub fn take_share(&self, process: ProcessId, share: Share) {
+        let held = &self.process(process).shares.0[share as usize];
+        held.set(held.get() + 1);
+    }
+
+    /// Counts an object of a kind off.
+    pub fn drop_share(&self, process: ProcessId, share: Share) {
+        if process.is_some() {
+            let held = &self.process(process).shares.0[share as usize];
+            held.set(held.get() - 1);
+        }
+    }
+
     /// Whether `bytes` more fit.
     ///
     /// # Errors

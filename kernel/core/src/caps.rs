@@ -14,8 +14,8 @@ use crate::thread::Thread;
 /// The handles of one message: slot and rights.
 type SentHandles = [(SlotId, Rights); IPC_HANDLES];
 
-/// Handles that one bounded step of a revocation kills.
-const REVOKE_STEP: u32 = 32;
+/// Work of one bounded step: handles, and runs of mapped pages.
+const STEP: u64 = 32;
 
 /// One process holds at most this part of the machine's handles.
 const HANDLE_SHARE: u32 = 4;
@@ -240,6 +240,10 @@ impl<P: Platform> Kernel<P> {
     pub fn handle_close(&self, cx: Cx, handle: Handle) -> Outcome {
         cx.need_exclusive()?;
         let id = self.slot_id(cx.process, handle)?;
+        if !self.trim_slot(cx, id, &mut 0) {
+            self.frame(cx).restart(Syscall::HandleClose as u64, u64::from(handle.0));
+            return Err(Stop::Again);
+        }
         self.delete_slot(cx, id);
         Ok(0)
     }
@@ -254,18 +258,37 @@ impl<P: Platform> Kernel<P> {
         if !self.slots.get(id).rights().contains(Rights::REVOKE) {
             return Err(Error::MissingRight.into());
         }
-        for _ in 0..REVOKE_STEP {
-            let mut leaf = self.slots.get(id).child.get();
-            if leaf.is_none() {
+        let (mut at, mut work) = (id, 0);
+        while work < STEP {
+            work += 1;
+            while self.slots.get(at).child.get().is_some() {
+                at = self.slots.get(at).child.get();
+            }
+            if at == id {
                 return Ok(0);
             }
-            while self.slots.get(leaf).child.get().is_some() {
-                leaf = self.slots.get(leaf).child.get();
+            if !self.trim_slot(cx, at, &mut work) {
+                break;
             }
-            self.delete_slot(cx, leaf);
+            let parent = self.slots.get(at).parent.get();
+            self.delete_slot(cx, at);
+            at = parent;
         }
         self.frame(cx).restart(Syscall::HandleRevoke as u64, u64::from(handle.0));
         Err(Stop::Again)
+    }
+
+    /// Undoes the mappings made through a handle, as far as one bounded step goes; adds
+    /// what it did to `work`. Says whether none is left.
+    pub fn trim_slot(&self, cx: Cx, id: SlotId, work: &mut u64) -> bool {
+        let slot = self.slots.get(id);
+        while slot.mappings.get().is_some() {
+            if *work > STEP {
+                return false;
+            }
+            *work += self.remove_mapping(cx, slot.mappings.get());
+        }
+        true
     }
 
     /// Closes a handle: its mappings go, what was derived from it becomes derived from

@@ -3,6 +3,7 @@
 use tocsin_abi::{Error, Handle, Kind, PacketKind, Rights};
 
 use crate::arena::{Arena, Id, Reset};
+use crate::budget::Share;
 use crate::kernel::{Cx, Kernel, Outcome};
 use crate::message::Message;
 use crate::objects::{Endpoint, Mapping, Memory, PortId, ProcessId, SlotId, Timer, TimerId};
@@ -42,8 +43,10 @@ impl<P: Platform> Kernel<P> {
         process: ProcessId,
         bytes: u64,
         arena: &Arena<T>,
+        share: Share,
     ) -> Result<(), Error> {
         self.slot_room(process, 1)?;
+        self.share_room(process, share, arena)?;
         self.can_charge(process, bytes.saturating_add(SLOT_BYTES))?;
         if arena.room() == 0 { Err(Error::NoMemory) } else { Ok(()) }
     }
@@ -59,8 +62,10 @@ impl<P: Platform> Kernel<P> {
         kind: Kind,
         bytes: u64,
         arena: &Arena<T>,
+        share: Share,
     ) -> (u64, Id<T>) {
         let id = arena.alloc().expect("room was checked");
+        self.take_share(process, share);
         self.charge(process, bytes);
         let rights = kind.all_rights();
         let slot = self.new_slot(process, kind, id.index(), rights, 0, SlotId::NONE);
@@ -73,8 +78,9 @@ impl<P: Platform> Kernel<P> {
     /// Those of the call.
     pub fn endpoint_create(&self, cx: Cx) -> Outcome {
         cx.need_exclusive()?;
-        self.room_for(cx.process, ENDPOINT_BYTES, &self.endpoints)?;
-        let (handle, id) = self.make(cx.process, Kind::Endpoint, ENDPOINT_BYTES, &self.endpoints);
+        self.room_for(cx.process, ENDPOINT_BYTES, &self.endpoints, Share::Endpoint)?;
+        let (handle, id) =
+            self.make(cx.process, Kind::Endpoint, ENDPOINT_BYTES, &self.endpoints, Share::Endpoint);
         self.endpoints.get(id).payer.set(cx.process);
         Ok(handle)
     }
@@ -109,8 +115,8 @@ impl<P: Platform> Kernel<P> {
     /// Those of the call.
     pub fn port_create(&self, cx: Cx) -> Outcome {
         cx.need_exclusive()?;
-        self.room_for(cx.process, PORT_BYTES, &self.ports)?;
-        let (handle, id) = self.make(cx.process, Kind::Port, PORT_BYTES, &self.ports);
+        self.room_for(cx.process, PORT_BYTES, &self.ports, Share::Port)?;
+        let (handle, id) = self.make(cx.process, Kind::Port, PORT_BYTES, &self.ports, Share::Port);
         let port = self.ports.get(id);
         port.payer.set(cx.process);
         self.tie(&port.signal, id, 0, PacketKind::Signal);
@@ -124,8 +130,9 @@ impl<P: Platform> Kernel<P> {
     pub fn timer_create(&self, cx: Cx, port: Handle, key: u64) -> Outcome {
         cx.need_exclusive()?;
         let port = self.need(cx, port, Kind::Port, Rights::BIND)?.id();
-        self.room_for(cx.process, TIMER_BYTES, &self.timers)?;
-        let (handle, id) = self.make(cx.process, Kind::Timer, TIMER_BYTES, &self.timers);
+        self.room_for(cx.process, TIMER_BYTES, &self.timers, Share::Timer)?;
+        let (handle, id) =
+            self.make(cx.process, Kind::Timer, TIMER_BYTES, &self.timers, Share::Timer);
         let timer = self.timers.get(id);
         timer.payer.set(cx.process);
         self.tie(&timer.node, port, key, PacketKind::Timer);
@@ -138,6 +145,7 @@ impl<P: Platform> Kernel<P> {
         self.stop_timer(id, timer);
         let payer = timer.payer.get();
         self.timers.free(id);
+        self.drop_share(payer, Share::Timer);
         self.release(payer, TIMER_BYTES);
     }
 
@@ -156,8 +164,9 @@ impl<P: Platform> Kernel<P> {
         cx.need_exclusive()?;
         self.need(cx, control, Kind::MessageControl, Rights::CONTROL)?;
         let data = u32::try_from(data).map_err(|_| Error::BadArgument)?;
-        self.room_for(cx.process, MESSAGE_BYTES, &self.messages)?;
-        let (handle, id) = self.make(cx.process, Kind::Message, MESSAGE_BYTES, &self.messages);
+        self.room_for(cx.process, MESSAGE_BYTES, &self.messages, Share::Message)?;
+        let (handle, id) =
+            self.make(cx.process, Kind::Message, MESSAGE_BYTES, &self.messages, Share::Message);
         let message = self.messages.get(id);
         message.payer.set(cx.process);
         message.address.set(address);

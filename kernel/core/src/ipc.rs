@@ -307,6 +307,7 @@ impl<P: Platform> Kernel<P> {
         }
         let payer = endpoint.payer.get();
         self.endpoints.free(id);
+        self.drop_share(payer, crate::budget::Share::Endpoint);
         self.release(payer, crate::create::ENDPOINT_BYTES);
     }
 }

@@ -4,6 +4,7 @@ use tocsin_abi::limits::{MAX_MEMORY_BYTES, PAGE_BYTES, USER_END, USER_START};
 use tocsin_abi::{Error, Handle, Kind, Rights};
 
 use crate::arena::Id;
+use crate::budget::Share;
 use crate::create::{MAPPING_BYTES, MEMORY_BYTES, RANGE_BYTES};
 use crate::kernel::{Cx, Kernel, Outcome};
 use crate::objects::{MappingId, MemoryId, ProcessId, SlotId};
@@ -55,9 +56,15 @@ impl<P: Platform> Kernel<P> {
         }
         let pages = size_bytes.div_ceil(PAGE_BYTES).next_power_of_two();
         let bytes = pages * PAGE_BYTES;
-        self.room_for(cx.process, MEMORY_BYTES + bytes, &self.memories)?;
+        self.room_for(cx.process, MEMORY_BYTES + bytes, &self.memories, Share::Memory)?;
         let base = self.platform.alloc_frames(pages).ok_or(Error::NoMemory)?;
-        let handle = self.make(cx.process, Kind::Memory, MEMORY_BYTES + bytes, &self.memories);
+        let handle = self.make(
+            cx.process,
+            Kind::Memory,
+            MEMORY_BYTES + bytes,
+            &self.memories,
+            Share::Memory,
+        );
         let memory = self.memories.get(handle.1);
         memory.base.set(base);
         memory.size.set(bytes);
@@ -160,7 +167,9 @@ impl<P: Platform> Kernel<P> {
         if self.platform.free_bytes() < table_bytes {
             return Err(Error::NoMemory);
         }
+        self.share_room(cx.process, Share::Mapping, &self.mappings)?;
         let id = self.mappings.alloc().ok_or(Error::NoMemory)?;
+        self.take_share(cx.process, Share::Mapping);
         self.charge(cx.process, MAPPING_BYTES);
         self.charge(target, table_bytes);
         process.tables.set(process.tables.get() + tables);
@@ -209,8 +218,9 @@ impl<P: Platform> Kernel<P> {
         Err(Error::NotMapped.into())
     }
 
-    /// Takes a mapping out of its address space, on every CPU, and forgets it.
-    pub fn remove_mapping(&self, cx: Cx, id: MappingId) {
+    /// Takes a mapping out of its address space, on every CPU, and forgets it. Returns how
+    /// much work that was: one for the mapping, one for each run of 64 pages.
+    pub fn remove_mapping(&self, cx: Cx, id: MappingId) -> u64 {
         let mapping = self.mappings.get(id);
         let process = self.process(mapping.process.get());
         self.evict_process(cx, mapping.process.get());
@@ -239,7 +249,9 @@ impl<P: Platform> Kernel<P> {
         }
         let payer = mapping.payer.get();
         self.mappings.free(id);
+        self.drop_share(payer, Share::Mapping);
         self.release(payer, MAPPING_BYTES);
+        1 + pages / 64
     }
 
     /// Makes every other CPU leave a process's address space, so that it forgets old
@@ -305,12 +317,13 @@ impl<P: Platform> Kernel<P> {
         }
         let whole = self.memories.get(slot.id());
         check_part(offset, size, whole.size.get())?;
-        self.room_for(cx.process, RANGE_BYTES, &self.memories)?;
+        self.room_for(cx.process, RANGE_BYTES, &self.memories, Share::Memory)?;
         let id = self.memories.alloc().ok_or(Error::NoMemory)?;
         let part = self.memories.get(id);
         part.base.set(whole.base.get() + offset);
         part.size.set(size);
         part.payer.set(cx.process);
+        self.take_share(cx.process, Share::Memory);
         self.charge(cx.process, RANGE_BYTES);
         let parent = Id::new(handle.index() as u32);
         let new = self.new_slot(cx.process, kind, id.index(), rights, 0, parent);
@@ -370,6 +383,7 @@ impl<P: Platform> Kernel<P> {
             self.platform.free_frames(memory.base.get(), bytes / PAGE_BYTES);
         }
         self.memories.free(id);
+        self.drop_share(payer, Share::Memory);
         self.release(payer, MEMORY_BYTES + bytes);
     }
 
@@ -377,6 +391,7 @@ impl<P: Platform> Kernel<P> {
     pub fn destroy_range(&self, id: MemoryId) {
         let payer = self.memories.get(id).payer.get();
         self.memories.free(id);
+        self.drop_share(payer, Share::Memory);
         self.release(payer, RANGE_BYTES);
     }
 }

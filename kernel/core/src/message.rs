@@ -408,6 +408,7 @@ impl<P: Platform> Kernel<P> {
         self.withdraw(Source::new(Tag::Notice, id.index()), &message.notice);
         let payer = message.payer.get();
         self.messages.free(id);
+        self.drop_share(payer, crate::budget::Share::Message);
         self.release(payer, crate::create::MESSAGE_BYTES);
     }
 }

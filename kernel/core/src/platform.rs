@@ -47,8 +47,9 @@ pub trait Platform {
 
     /// A new address space; `None` when out of frames.
     fn space_create(&self) -> Option<u64>;
-    /// Frees an address space and its tables. Nothing is mapped in it any more.
-    fn space_destroy(&self, space: u64);
+    /// Frees up to `tables` tables of an address space in which nothing is mapped any
+    /// more. Says whether that was all, the space itself included.
+    fn space_shrink(&self, space: u64, tables: u64) -> bool;
     /// Table frames that mapping this range would take, or `AlreadyMapped`.
     ///
     /// # Errors

@@ -308,13 +308,17 @@ impl<P: Platform> Kernel<P> {
         }
         let node = self.node(source);
         self.withdraw(source, node);
-        Some(Packet {
+        let packet = Packet {
             key: node.key.get(),
             count: node.count.get(),
             kind: node.kind.get(),
             first_ticks: node.first.get(),
             value: node.value.get(),
-        })
+        };
+        if source.0 >> 28 == Tag::Death as u32 {
+            self.death_seen(source);
+        }
+        Some(packet)
     }
 
     /// Gives the packets that wait on a port to the receivers that wait at the endpoint
@@ -464,6 +468,7 @@ impl<P: Platform> Kernel<P> {
         port.signal.reset();
         let payer = port.payer.get();
         self.ports.free(id);
+        self.drop_share(payer, crate::budget::Share::Port);
         self.release(payer, crate::create::PORT_BYTES);
     }
 
@@ -471,6 +476,14 @@ impl<P: Platform> Kernel<P> {
     fn packet_returned(&self, source: Source) {
         if source.0 >> 28 == Tag::Message as u32 {
             self.take_back(self.messages.get(Id::new(source.0 & 0x0fff_ffff)));
+        } else if source.0 >> 28 == Tag::Death as u32 {
+            self.death_seen(source);
         }
+    }
+
+    /// A death packet has left its queue: its process may be forgotten.
+    #[cold]
+    fn death_seen(&self, source: Source) {
+        self.free_process_if_done(Id::new(source.0 & 0x0fff_ffff));
     }
 }

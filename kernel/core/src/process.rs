@@ -7,6 +7,7 @@ use tocsin_abi::startup::EXIT_KILLED;
 use tocsin_abi::{Error, Handle, Kind, PacketKind, Rights};
 
 use crate::arena::Id;
+use crate::budget::{Share, Shares};
 use crate::create::{PROCESS_BYTES, THREAD_BYTES};
 use crate::kernel::{Cx, Kernel, Outcome, Stop};
 use crate::memory::check_user_pages;
@@ -16,8 +17,10 @@ use crate::port::{Node, Source, Tag};
 use crate::reset_cells;
 use crate::thread::{State, Thread};
 
-/// Objects that one step of a teardown frees.
-const TEARDOWN_STEP: u32 = 32;
+/// Work of one step of a teardown: objects, and runs of mapped pages.
+const TEARDOWN_STEP: u64 = 32;
+/// Tables of an address space that one step frees.
+const TABLES_STEP: u64 = 16;
 
 /// Where a process is in its life.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -54,6 +57,8 @@ pub struct Process {
     pub budget: Cell<u64>,
     /// Bytes it uses.
     pub used: Cell<u64>,
+    /// Objects of each kind that it pays for.
+    pub shares: Shares,
     /// Exit code.
     pub exit_code: Cell<u64>,
     /// Packet about its death.
@@ -75,7 +80,7 @@ reset_cells!(Process {
     sibling_prev: Id::NONE, dying_next: Id::NONE, space: 0, tables: 0, budget: 0, used: 0,
     exit_code: 0, slots: Id::NONE, handle_count: 0, mappings: Id::NONE, threads: Id::NONE,
     handles: 0;
-    death
+    death, shares
 });
 
 impl<P: Platform> Kernel<P> {
@@ -97,9 +102,10 @@ impl<P: Platform> Kernel<P> {
             return Err(Error::BadSize.into());
         }
         let cost = PROCESS_BYTES + budget_bytes;
-        self.room_for(cx.process, cost, &self.processes)?;
+        self.room_for(cx.process, cost, &self.processes, Share::Process)?;
         let space = self.platform.space_create().ok_or(Error::NoMemory)?;
-        let (handle, id) = self.make(cx.process, Kind::Process, cost, &self.processes);
+        let (handle, id) =
+            self.make(cx.process, Kind::Process, cost, &self.processes, Share::Process);
         let process = self.process(id);
         process.space.set(space);
         process.budget.set(budget_bytes);
@@ -206,13 +212,21 @@ impl<P: Platform> Kernel<P> {
             }
             child = self.process(child).sibling_next.get();
         }
-        for _ in 0..TEARDOWN_STEP {
+        let mut work = 0;
+        while work < TEARDOWN_STEP {
+            work += 1;
             if process.slots.get().is_some() {
-                self.delete_slot(cx, process.slots.get());
+                let slot = process.slots.get();
+                if !self.trim_slot(cx, slot, &mut work) {
+                    break;
+                }
+                self.delete_slot(cx, slot);
             } else if process.mappings.get().is_some() {
-                self.remove_mapping(cx, process.mappings.get());
+                work += self.remove_mapping(cx, process.mappings.get());
             } else {
-                self.finish_process(cx, id);
+                if self.platform.space_shrink(process.space.get(), TABLES_STEP) {
+                    self.finish_process(cx, id);
+                }
                 break;
             }
         }
@@ -222,7 +236,7 @@ impl<P: Platform> Kernel<P> {
     fn finish_process(&self, cx: Cx, id: ProcessId) {
         let process = self.process(id);
         self.dying.set(process.dying_next.get());
-        self.platform.space_destroy(process.space.replace(0));
+        process.space.set(0);
         self.release(id, process.tables.replace(0) * PAGE_BYTES);
         process.phase.set(Phase::Dead);
         let unused = process.budget.get() - process.used.get();
@@ -237,10 +251,11 @@ impl<P: Platform> Kernel<P> {
     pub fn free_process_if_done(&self, id: ProcessId) {
         let process = self.process(id);
         let dead = process.phase.get() == Phase::Dead;
-        if !dead || process.handles.get() > 0 || process.used.get() > 0 {
+        // Its death packet is part of it: somebody is still to read it.
+        let unread = process.death.queued.get();
+        if !dead || unread || process.handles.get() > 0 || process.used.get() > 0 {
             return;
         }
-        self.withdraw(Source::new(Tag::Death, id.index()), &process.death);
         let (next, prev) = (process.sibling_next.get(), process.sibling_prev.get());
         let creator = process.creator.get();
         if prev.is_some() {
@@ -252,6 +267,7 @@ impl<P: Platform> Kernel<P> {
             self.process(next).sibling_prev.set(prev);
         }
         self.processes.free(id);
+        self.drop_share(creator, Share::Process);
         self.release(creator, PROCESS_BYTES);
     }
 
@@ -306,15 +322,18 @@ impl<P: Platform> Kernel<P> {
     ) -> Result<(u64, ThreadId), Error> {
         let cost = THREAD_BYTES + PAGE_BYTES;
         // What the mapping below charges to the same account must fit as well.
-        self.room_for(cx.process, cost + 5 * PAGE_BYTES, &self.threads)?;
+        self.room_for(cx.process, cost + 5 * PAGE_BYTES, &self.threads, Share::Thread)?;
         let frame = self.platform.alloc_frames(1).ok_or(Error::NoMemory)?;
         let protection = Rights::READ | Rights::WRITE;
         let mapped = self.map(cx, target, Id::NONE, ipc_buffer, frame, 1, protection, false);
-        if let Err(error) = mapped {
-            self.platform.free_frames(frame, 1);
-            return Err(error);
-        }
-        let (handle, id) = self.make(cx.process, Kind::Thread, cost, &self.threads);
+        let mapping = match mapped {
+            Ok(mapping) => mapping,
+            Err(error) => {
+                self.platform.free_frames(frame, 1);
+                return Err(error);
+            }
+        };
+        let (handle, id) = self.make(cx.process, Kind::Thread, cost, &self.threads, Share::Thread);
         let id = ThreadId::new(id.index());
         let thread = self.thread(id);
         thread.payer.set(cx.process);
@@ -322,6 +341,7 @@ impl<P: Platform> Kernel<P> {
         thread.level.set(1 << priority);
         thread.cpu.set(cpu);
         thread.ipc_buffer.set(frame);
+        thread.ipc_mapping.set(mapping);
         self.join_process(target, id, thread);
         Ok((handle, id))
     }
@@ -419,15 +439,7 @@ impl<P: Platform> Kernel<P> {
 
     fn drop_ipc_buffer(&self, cx: Cx, thread: &Thread<P::Frame>) {
         let buffer = thread.ipc_buffer.replace(0);
-        let mut id = self.process(thread.process.get()).mappings.get();
-        while id.is_some() {
-            let mapping = self.mappings.get(id);
-            if mapping.slot.get().is_none() && mapping.physical.get() == buffer {
-                self.remove_mapping(cx, id);
-                break;
-            }
-            id = mapping.next.get();
-        }
+        self.remove_mapping(cx, thread.ipc_mapping.replace(Id::NONE));
         self.platform.free_frames(buffer, 1);
     }
 
@@ -437,6 +449,7 @@ impl<P: Platform> Kernel<P> {
         if thread.state.get() == State::Dead && thread.handles.get() == 0 {
             let payer = thread.payer.get();
             self.threads.free(Id::new(id.index()));
+            self.drop_share(payer, Share::Thread);
             self.release(payer, THREAD_BYTES + PAGE_BYTES);
         }
     }

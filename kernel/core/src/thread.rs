@@ -3,7 +3,7 @@
 use core::cell::Cell;
 
 use crate::arena::{Id, Reset};
-use crate::objects::{NO_CPU, ProcessId, ThreadId};
+use crate::objects::{MappingId, NO_CPU, ProcessId, ThreadId};
 use crate::platform::Frame;
 use crate::reset_cells;
 
@@ -92,6 +92,8 @@ pub struct Thread<F> {
     pub due: Due,
     /// Physical address of the IPC buffer.
     pub ipc_buffer: Cell<u64>,
+    /// The mapping of the IPC buffer.
+    pub ipc_mapping: Cell<MappingId>,
     /// Next thread of the process.
     pub sibling_next: Cell<ThreadId>,
     /// Previous thread of the process.
@@ -119,6 +121,7 @@ impl<F: Frame> Reset for Thread<F> {
         self.caller.set(Id::NONE);
         self.due.reset();
         self.ipc_buffer.set(0);
+        self.ipc_mapping.set(Id::NONE);
         self.sibling_next.set(Id::NONE);
         self.sibling_prev.set(Id::NONE);
         self.slice_end.set(u64::MAX);

@@ -1,7 +1,7 @@
 //! The vector space: which message each vector of each CPU leads to, and quarantine.
 //!
 //! A vector that a message gives up is not free: events may be in flight. It stays in
-//! quarantine until its CPU has answered a poke that was sent after the remapper was
+//! quarantine until its CPU has answered two pokes that were sent after the remapper was
 //! told. The poke has the lowest vector of all, so the CPU has taken every device event
 //! that arrived before it.
 
@@ -38,8 +38,10 @@ pub struct Entry {
     pub generation: Cell<u32>,
     /// What it is.
     pub usage: Cell<Use>,
-    /// The poke whose answer ends the quarantine; zero: not asked yet.
+    /// The poke whose answer is waited for; zero: not asked yet.
     pub token: Cell<u64>,
+    /// One poke has been answered since the quarantine began.
+    pub answered: Cell<bool>,
 }
 
 impl<P: Platform> Kernel<P> {
@@ -114,6 +116,7 @@ impl<P: Platform> Kernel<P> {
         entry.generation.set(self.messages.item(id).generation.get());
         entry.usage.set(Use::Live);
         entry.token.set(0);
+        entry.answered.set(false);
     }
 
     /// Puts a vector into quarantine.
@@ -141,18 +144,23 @@ impl<P: Platform> Kernel<P> {
             return Err(Error::BadState.into());
         }
         let home = self.cpu(cpu as usize);
-        if entry.token.get() == 0 {
+        let asked = entry.token.get() != 0;
+        if asked && home.pokes_done.get() < entry.token.get() {
+            return Err(Error::Busy.into());
+        }
+        // The first answer may be that to an older poke, which the CPU had accepted
+        // before we asked: then events of that time are still pending behind it. To answer
+        // a second one it must have let interrupts in between, and devices come first.
+        if !asked || !entry.answered.replace(true) {
             home.pokes_asked.set(home.pokes_asked.get() + 1);
             entry.token.set(home.pokes_asked.get());
             self.platform.poke(cpu as usize);
             return Err(Error::Busy.into());
         }
-        if home.pokes_done.get() < entry.token.get() {
-            return Err(Error::Busy.into());
-        }
         entry.usage.set(Use::Free);
         entry.message.set(Id::NONE);
         entry.token.set(0);
+        entry.answered.set(false);
         Ok(0)
     }
 

@@ -40,9 +40,10 @@ pub struct Message {
 pub struct Entry {
     pub usage: Use,
     pub message: usize,
-    /// Drain was asked; the poke it asked for has been answered.
+    /// Drain was asked, and its poke is not answered yet.
     pub asked: bool,
-    pub answered: bool,
+    /// Pokes that have been answered.
+    pub answers: u32,
 }
 
 /// A packet that goes straight to a thread that waits.

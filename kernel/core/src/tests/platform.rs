@@ -307,19 +307,19 @@ impl Platform for FakePlatform {
         self.spaces.borrow_mut().insert(root, Space::default());
         Some(root)
     }
-    fn space_destroy(&self, space: u64) {
-        let gone = self.spaces.borrow_mut().remove(&space).expect("an address space");
-        assert!(gone.pages.is_empty(), "an address space dies with pages");
-        for (cpu, loaded) in self.loaded.iter().enumerate() {
-            assert!(
-                loaded.get() != space || cpu == self.cpu.get(),
-                "CPU {cpu} runs in a dead space"
-            );
+    fn space_shrink(&self, space: u64, tables: u64) -> bool {
+        for _ in 0..tables {
+            let table =
+                self.spaces.borrow_mut().get_mut(&space).expect("a space").tables.pop_first();
+            match table {
+                Some((_, table)) => self.free_frames(table, 1),
+                None => {
+                    self.space_destroy(space);
+                    return true;
+                }
+            }
         }
-        for table in gone.tables.into_values() {
-            self.free_frames(table, 1);
-        }
-        self.free_frames(space, 1);
+        false
     }
     fn space_plan(&self, space: u64, address: u64, pages: u64) -> Result<u64, Error> {
         let spaces = self.spaces.borrow();
@@ -421,5 +421,22 @@ impl Platform for FakePlatform {
     }
     fn cpu_hardware_id(&self, cpu: usize) -> u64 {
         cpu as u64 * 2
+    }
+}
+
+impl FakePlatform {
+    fn space_destroy(&self, space: u64) {
+        let gone = self.spaces.borrow_mut().remove(&space).expect("an address space");
+        assert!(gone.pages.is_empty(), "an address space dies with pages");
+        for (cpu, loaded) in self.loaded.iter().enumerate() {
+            assert!(
+                loaded.get() != space || cpu == self.cpu.get(),
+                "CPU {cpu} runs in a dead space"
+            );
+        }
+        for table in gone.tables.into_values() {
+            self.free_frames(table, 1);
+        }
+        self.free_frames(space, 1);
     }
 }

@@ -70,16 +70,14 @@ fn init_control_registers() {
             flags.remove(Cr0Flags::MONITOR_COPROCESSOR);
         });
     }
-    // SAFETY: as above; only features that the CPU reports are set.
-    unsafe {
-        Cr4::update(|flags| {
-            flags.insert(Cr4Flags::PAGE_GLOBAL);
-            flags.remove(Cr4Flags::OSFXSR | Cr4Flags::OSXMMEXCPT_ENABLE | Cr4Flags::OSXSAVE);
-            flags.set(Cr4Flags::SUPERVISOR_MODE_EXECUTION_PROTECTION, features.smep);
-            flags.set(Cr4Flags::SUPERVISOR_MODE_ACCESS_PREVENTION, features.smap);
-            flags.set(Cr4Flags::USER_MODE_INSTRUCTION_PREVENTION, features.umip);
-        });
-    }
+    let mut flags = Cr4Flags::PHYSICAL_ADDRESS_EXTENSION | Cr4Flags::MACHINE_CHECK_EXCEPTION;
+    flags.set(Cr4Flags::SUPERVISOR_MODE_EXECUTION_PROTECTION, features.smep);
+    flags.set(Cr4Flags::SUPERVISOR_MODE_ACCESS_PREVENTION, features.smap);
+    flags.set(Cr4Flags::USER_MODE_INSTRUCTION_PREVENTION, features.umip);
+    // SAFETY: as above; only features that the CPU reports are set. Written whole: what a
+    // loader left on (FSGSBASE, performance counters, global pages) would differ between
+    // CPUs and let threads see more than they should.
+    unsafe { Cr4::write(flags) };
 }
 
 /// Protections that this CPU has.
@@ -136,10 +134,12 @@ pub fn hardware_id(index: usize) -> u64 {
 
 /// Waits for an interrupt; the entry code starts from a fresh stack when it comes.
 pub fn idle() -> ! {
-    // SAFETY: interrupts may come: the entry code recognises this code by its privilege
-    // level, saves nothing of it and never returns to it.
+    // SAFETY: 1. interrupts may come: the entry code recognises this code by its privilege
+    // level, saves nothing of it and never returns to it. 2. nothing on the stack is
+    // needed any more; it begins anew, so that no number of interrupts makes it grow.
     unsafe {
-        asm!("2:", "sti", "hlt", "jmp 2b", options(noreturn, nomem, nostack));
+        asm!("mov rsp, gs:[{stack}]", "2:", "sti", "hlt", "jmp 2b",
+            stack = const percpu::KERNEL_STACK, options(noreturn));
     }
 }
 

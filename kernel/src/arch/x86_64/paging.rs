@@ -134,26 +134,33 @@ pub fn create() -> Option<u64> {
     Some(root)
 }
 
-/// Frees an address space: its tables, not what they map.
-pub fn destroy(root: u64) {
-    fn free_below(table: Table, level: u32, entries: usize) {
+/// Frees up to `limit` tables of an address space that maps nothing any more. Says
+/// whether that was all, the root included.
+pub fn shrink(root: u64, mut limit: u64) -> bool {
+    /// Frees what is below a table; stops when the limit is used up.
+    fn shrink_below(table: Table, level: u32, entries: usize, limit: &mut u64) -> bool {
         for index in 0..entries {
-            let entry = table.get(index);
-            if entry & Flags::PRESENT.bits() == 0 {
-                continue;
+            let Some(below) = table.existing(index) else { continue };
+            if level > 1 && !shrink_below(below, level - 1, ENTRIES, limit) {
+                return false;
             }
-            let below = entry & ADDRESS_MASK;
-            if level > 1 {
-                free_below(Table::at(below), level - 1, ENTRIES);
+            if *limit == 0 {
+                return false;
             }
-            free_frame(below);
+            *limit -= 1;
+            free_frame(table.get(index) & ADDRESS_MASK);
+            table.set(index, 0);
         }
+        true
     }
     if percpu::loaded_space() == root {
         percpu::leave_space();
     }
-    free_below(Table::at(root), 3, ENTRIES / 2);
-    free_frame(root);
+    let all = shrink_below(Table::at(root), 3, ENTRIES / 2, &mut limit);
+    if all {
+        free_frame(root);
+    }
+    all
 }
 
 /// Tables that mapping the range would take.

@@ -6,12 +6,13 @@
 
 use core::arch::global_asm;
 use core::slice;
-use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 use tocsin_abi::limits::MAX_CPUS;
 
 use super::apic::{ICR_INIT, ICR_STARTUP, own_id, send};
 use super::{clock, init_this_cpu, paging};
+use crate::fatal::fatal;
 use crate::mm::direct;
 
 // Offsets in the trampoline of what is patched or referred to.
@@ -22,6 +23,8 @@ const FAR_64: usize = 0x40;
 const ROOT: usize = 0x48;
 const STACK: usize = 0x50;
 const ENTRY: usize = 0x58;
+/// One while a CPU is wanted: whoever takes it comes, all others halt.
+const CLAIM: usize = 0x60;
 
 global_asm!(
     r#"
@@ -46,6 +49,7 @@ tocsin_trampoline:
     .long 0                             // patched
     .word 0x18
     .org tocsin_trampoline + {root}
+    .quad 0
     .quad 0
     .quad 0
     .quad 0
@@ -80,12 +84,20 @@ tocsin_tr_32:
     or eax, 0x900
     wrmsr
     mov eax, cr0
+    and eax, 0x9fffffff                 // caches on: INIT left them as they were
     or eax, 0x80010000                  // paging, write protect
     mov cr0, eax
     jmp fword ptr [ebx + {far64}]
     .code64
 tocsin_tr_64:
-    mov rsp, [rbx + {stack}]
+    xor eax, eax
+    xchg [rbx + {claim}], eax           // too late: the place was given to another
+    test eax, eax
+    jnz 2f
+1:  cli
+    hlt
+    jmp 1b
+2:  mov rsp, [rbx + {stack}]
     mov rax, [rbx + {entry}]
     xor ebp, ebp
     call rax
@@ -101,6 +113,7 @@ tocsin_trampoline_end:
     root = const ROOT,
     stack = const STACK,
     entry = const ENTRY,
+    claim = const CLAIM,
 );
 
 unsafe extern "C" {
@@ -110,12 +123,14 @@ unsafe extern "C" {
     safe static tocsin_tr_64: u8;
 }
 
-/// The CPU that starts now, and how many have arrived.
+/// The CPU that starts now.
 static STARTING: AtomicUsize = AtomicUsize::new(0);
-static ARRIVED: AtomicUsize = AtomicUsize::new(1);
+/// Which have arrived.
+static ARRIVED: [AtomicBool; MAX_CPUS] = [const { AtomicBool::new(false) }; MAX_CPUS];
 static RUN: AtomicU64 = AtomicU64::new(0);
-/// How long a CPU may take to arrive.
+/// How long a CPU may take to begin, and how long from there to its arrival.
 const PATIENCE_MS: u64 = 500;
+const ARRIVAL_MS: u64 = 10_000;
 
 fn offset(label: *const u8) -> usize {
     label as usize - (&raw const tocsin_trampoline) as usize
@@ -135,6 +150,14 @@ impl Low {
 
     fn patch(&self, at: usize, value: &[u8]) {
         self.bytes()[at..at + value.len()].copy_from_slice(value);
+    }
+
+    /// The claim word.
+    fn claim(&self) -> &'static AtomicU32 {
+        let word = direct(self.address + CLAIM as u64).cast::<u32>();
+        // SAFETY: the word is in the trampoline's frame, aligned, and only ever used
+        // atomically from when it is first written.
+        unsafe { AtomicU32::from_ptr(word) }
     }
 
     fn prepare(&self, stack: u64, root: u64) {
@@ -170,9 +193,10 @@ pub fn start_cpus(
             break;
         }
         let stack = super::percpu::boot_stack_of(count);
-        Low { address: low }.prepare(stack, root);
+        let trampoline = Low { address: low };
+        trampoline.prepare(stack, root);
         STARTING.store(count, Ordering::Release);
-        if start(id, low) {
+        if start(id, &trampoline, count) {
             count += 1;
         } else {
             missing(id);
@@ -181,18 +205,27 @@ pub fn start_cpus(
     count
 }
 
-fn start(id: u32, low: u64) -> bool {
-    let before = ARRIVED.load(Ordering::Acquire);
+fn start(id: u32, trampoline: &Low, index: usize) -> bool {
+    let arrived = || ARRIVED[index].load(Ordering::Acquire);
+    trampoline.claim().store(1, Ordering::Release);
     send(id, ICR_INIT);
     wait_ms(10, || false);
-    let page = (low >> 12) as u32;
+    let page = (trampoline.address >> 12) as u32;
     for _ in 0..2 {
         send(id, ICR_STARTUP | page);
-        if wait_ms(PATIENCE_MS / 2, || ARRIVED.load(Ordering::Acquire) > before) {
+        if wait_ms(PATIENCE_MS / 2, arrived) {
             return true;
         }
     }
-    false
+    // Nobody else can claim the place from here on. If somebody has, it is on its way and
+    // has our stack: then there is nothing to do but wait for it.
+    if trampoline.claim().swap(0, Ordering::AcqRel) == 1 {
+        return false;
+    }
+    if !wait_ms(ARRIVAL_MS, arrived) {
+        fatal(format_args!("CPU with local APIC id {id} stopped half way through its start"));
+    }
+    true
 }
 
 fn wait_ms(ms: u64, done: impl Fn() -> bool) -> bool {
@@ -214,6 +247,6 @@ extern "C" fn arrive() -> ! {
     let run = RUN.load(Ordering::Acquire) as *const ();
     // SAFETY: `start_cpus` stored a function of this type.
     let run = unsafe { core::mem::transmute::<*const (), fn(usize) -> !>(run) };
-    ARRIVED.fetch_add(1, Ordering::AcqRel);
+    ARRIVED[index].store(true, Ordering::Release);
     run(index)
 }
