@@ -7,7 +7,7 @@ use std::vec::Vec;
 use tocsin_abi::{Error, Handle, Kind, Rights, Syscall};
 
 use super::invariants::check_invariants;
-use super::world::{Actor, SMALL, Size, World, tag};
+use super::world::{Actor, SMALL, Size, World, cases, tag};
 use crate::thread::State;
 
 /// A handle, as the model knows it. Closed ones stay, to be tried again.
@@ -331,7 +331,7 @@ impl Model {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
+    #![proptest_config(cases(200))]
 
     #[test]
     fn handles_follow_the_tree_of_derivation(ops in prop::collection::vec(op(), 1..80)) {

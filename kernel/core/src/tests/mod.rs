@@ -11,5 +11,6 @@ mod message_model;
 mod message_ops;
 mod platform;
 mod queues;
+mod sched;
 mod snapshot;
 mod world;

@@ -6,6 +6,7 @@ use std::boxed::Box;
 use std::collections::BTreeMap;
 use std::vec::Vec;
 
+use proptest::test_runner::Config as ProptestConfig;
 use tocsin_abi::limits::MAX_CPUS;
 use tocsin_abi::{Error, Handle, Kind, Packet, Rights, Syscall, Tag};
 
@@ -49,8 +50,13 @@ pub struct Size {
     pub frames: usize,
 }
 
+/// So many cases; failures are printed, not kept in files.
+pub fn cases(cases: u32) -> ProptestConfig {
+    ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
+}
+
 /// What most tests need.
-pub const SMALL: Size = Size { cpus: 2, slots: 1024, objects: 32, frames: 512 };
+pub const SMALL: Size = Size { cpus: 2, slots: 1024, objects: 64, frames: 512 };
 
 /// A process with one thread.
 #[derive(Clone, Copy, Debug)]
