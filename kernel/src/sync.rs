@@ -46,9 +46,14 @@ pub fn leave(cpu: usize) {
 
 /// From a local context to an exclusive one. In between, others may run: what was read
 /// before is to be read again.
-#[cold]
+#[inline(always)]
 pub fn enter_exclusive(cpu: usize) {
     leave(cpu);
+    begin_exclusive(cpu);
+}
+
+/// An exclusive context begins, where none has begun on this CPU.
+pub fn begin_exclusive(cpu: usize) {
     for other in 0..COUNT.load(Ordering::Acquire) {
         if LOCKS[other].held.swap(true, Ordering::Acquire) {
             wait_for(other, cpu);
@@ -57,7 +62,7 @@ pub fn enter_exclusive(cpu: usize) {
 }
 
 /// From an exclusive context back to a local one.
-#[cold]
+#[inline(always)]
 pub fn leave_exclusive(cpu: usize) {
     for other in 0..COUNT.load(Ordering::Acquire) {
         if other != cpu {

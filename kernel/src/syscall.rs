@@ -2,6 +2,7 @@
 
 use kernel_core::kernel::Outcome;
 use kernel_core::{Cx, Frame as _, Stop};
+use tocsin_abi::syscall::SYSCALLS;
 use tocsin_abi::{Error, Handle, Rights, Syscall, Tag};
 
 use crate::arch::{self, Frame};
@@ -17,33 +18,72 @@ type Arguments = [u64; 6];
 /// own, so that none pays for the registers that another needs.
 type FastCall = extern "C" fn(u64, u64, u64, u64, u64, u64) -> *const Frame;
 
-/// The calls of the interrupt and IPC paths, and whatever else has a number among
-/// theirs. All other numbers go to `any_call`.
-pub static FAST_CALLS: [FastCall; 9] = [
-    kernel_nop,
-    thread_yield,
-    clock_read,
-    ipc_call,
-    ipc_receive,
-    ipc_reply,
-    ipc_reply_receive,
-    port_wait,
-    port_signal,
-];
+/// How many numbers have an entry in [`CALLS`].
+const NUMBERS: usize = {
+    let (mut highest, mut n) = (0, 0);
+    while n < SYSCALLS.len() {
+        if SYSCALLS[n].number > highest {
+            highest = SYSCALLS[n].number;
+        }
+        n += 1;
+    }
+    highest as usize + 1
+};
 
-macro_rules! fast_calls {
-    ($($name:ident = $call:ident;)*) => {$(
-        extern "C" fn $name(a0: u64, a1: u64, a2: u64, a3: u64, a4: u64, a5: u64) -> *const Frame {
-            any_call(a0, a1, a2, a3, a4, a5, Syscall::$call as u64)
+/// What the entry code calls, by number. Those of the interrupt and IPC paths have a
+/// function of their own, and so have those that a driver makes for each message and that
+/// only an exclusive context can do; the rest goes through `dispatch`.
+pub static CALLS: [FastCall; NUMBERS] = {
+    let mut calls: [FastCall; NUMBERS] = [unknown; NUMBERS];
+    macro_rules! general {
+        ($($(#[doc = $doc:literal])* $call:ident $name:ident($($arg:ident: $ty:ty),*);)*) => {
+            $(calls[Syscall::$call as usize] = any_call::<{ Syscall::$call as u64 }>;)*
+        };
+    }
+    tocsin_abi::for_each_syscall!(general);
+    calls[Syscall::KernelNop as usize] = kernel_nop;
+    calls[Syscall::IpcCall as usize] = ipc_call;
+    calls[Syscall::IpcReplyReceive as usize] = ipc_reply_receive;
+    calls[Syscall::PortWait as usize] = port_wait;
+    calls[Syscall::PortSignal as usize] = port_signal;
+    calls[Syscall::HandleClose as usize] = handle_close;
+    calls[Syscall::MessageCreate as usize] = message_create;
+    calls[Syscall::MessageActivate as usize] = message_activate;
+    calls[Syscall::MessageBind as usize] = message_bind;
+    calls[Syscall::MessageRead as usize] = message_read;
+    calls
+};
+
+macro_rules! exclusive_calls {
+    ($($name:ident($kernel:ident, $cx:ident, $a:ident) = $call:expr;)*) => {$(
+        extern "C" fn $name(a0: u64, a1: u64, a2: u64, a3: u64, _: u64, _: u64) -> *const Frame {
+            let $a = [a0, a1, a2, a3];
+            exclusive_from_entry(#[inline(always)] move |$kernel, $cx| $call)
         }
     )*};
 }
 
-fast_calls! {
-    thread_yield = ThreadYield;
-    clock_read = ClockRead;
-    ipc_receive = IpcReceive;
-    ipc_reply = IpcReply;
+exclusive_calls! {
+    handle_close(kernel, cx, a) = kernel.handle_close(cx, handle(a[0]));
+    message_create(kernel, cx, a) = kernel.message_create(cx, handle(a[0]), a[1], a[2], a[3]);
+    message_activate(kernel, cx, a) = kernel.message_activate(cx, handle(a[0]), a[1], a[2]);
+    message_bind(kernel, cx, a) = kernel.message_bind(cx, handle(a[0]), handle(a[1]), a[2]);
+    message_read(kernel, cx, a) = kernel.message_read(cx, handle(a[0]));
+}
+
+/// The way of a call that needs an exclusive context, before any has begun.
+#[inline(always)]
+fn exclusive_from_entry(call: impl Fn(&'static System, Cx) -> Outcome) -> *const Frame {
+    let cpu = arch::cpu_index();
+    sync::begin_exclusive(cpu);
+    let kernel = state::get();
+    let thread = kernel.cpu(cpu).current.get();
+    if thread.is_some() {
+        let process = kernel.thread(thread).process.get();
+        until_done(kernel, Cx { cpu, exclusive: true, thread, process }, call);
+    }
+    sync::leave_exclusive(cpu);
+    irq::resume(cpu)
 }
 
 /// The way of every call, in a local context that has begun: do it, decide who runs.
@@ -122,19 +162,23 @@ extern "C" fn port_signal(a0: u64, a1: u64, _: u64, _: u64, _: u64, _: u64) -> *
     )
 }
 
-/// Every call there is.
-pub extern "C" fn any_call(
+/// A number that no call has.
+pub extern "C" fn unknown(_: u64, _: u64, _: u64, _: u64, _: u64, _: u64) -> *const Frame {
+    any_call::<{ u64::MAX }>(0, 0, 0, 0, 0, 0)
+}
+
+/// The call with this number.
+extern "C" fn any_call<const NUMBER: u64>(
     a0: u64,
     a1: u64,
     a2: u64,
     a3: u64,
     a4: u64,
     a5: u64,
-    number: u64,
 ) -> *const Frame {
     let cpu = arch::cpu_index();
     sync::enter(cpu);
-    go_on(cpu, a0, a1, a2, a3, a4, a5, number)
+    go_on(cpu, a0, a1, a2, a3, a4, a5, NUMBER)
 }
 
 /// Every call, in a local context that has begun.
@@ -150,6 +194,14 @@ extern "C" fn go_on(
     a5: u64,
     number: u64,
 ) -> *const Frame {
+    if Tag(a1).handles() > 0 {
+        if number == Syscall::IpcCall as u64 {
+            return ipc_call_with_handles(a0, a1, a2, a3, a4, a5);
+        }
+        if number == Syscall::IpcReplyReceive as u64 {
+            return ipc_reply_receive_with_handles(a0, a1, a2, a3, a4, a5);
+        }
+    }
     let arguments = [a0, a1, a2, a3, a4, a5];
     perform(
         cpu,
@@ -158,17 +210,55 @@ extern "C" fn go_on(
     )
 }
 
-/// Runs the call with the kernel to itself.
+/// Handles travel in an exclusive context.
+#[inline(never)]
+extern "C" fn ipc_call_with_handles(
+    a0: u64,
+    a1: u64,
+    a2: u64,
+    a3: u64,
+    a4: u64,
+    a5: u64,
+) -> *const Frame {
+    sync::leave(arch::cpu_index());
+    exclusive_from_entry(move |kernel, cx| {
+        kernel.ipc_call(cx, handle(a0), Tag(a1), [a2, a3, a4, a5])
+    })
+}
+
+/// Handles travel in an exclusive context.
+#[inline(never)]
+extern "C" fn ipc_reply_receive_with_handles(
+    a0: u64,
+    a1: u64,
+    a2: u64,
+    a3: u64,
+    a4: u64,
+    a5: u64,
+) -> *const Frame {
+    sync::leave(arch::cpu_index());
+    exclusive_from_entry(move |kernel, cx| {
+        kernel.ipc_reply_receive(cx, handle(a0), Tag(a1), [a2, a3, a4, a5])
+    })
+}
+
+/// From a local context that was not enough to an exclusive one, and back.
 #[cold]
 #[inline(never)]
 fn exclusively(cx: Cx, number: u64, arguments: Arguments) {
     sync::enter_exclusive(cx.cpu);
-    let kernel = state::get();
     let cx = Cx { exclusive: true, ..cx };
+    until_done(state::get(), cx, |kernel, cx| dispatch(kernel, cx, number, arguments));
+    sync::leave_exclusive(cx.cpu);
+}
+
+/// Does a call in an exclusive context.
+#[inline(always)]
+fn until_done(kernel: &'static System, cx: Cx, call: impl Fn(&'static System, Cx) -> Outcome) {
     // Another CPU may have killed the caller while nobody held its lock.
     while kernel.cpu(cx.cpu).current.get() == cx.thread {
         let frame = &kernel.thread(cx.thread).frame;
-        match dispatch(kernel, cx, number, arguments) {
+        match call(kernel, cx) {
             Ok(result) => frame.set_result(result),
             Err(Stop::Set | Stop::Again) => {}
             Err(Stop::Error(error)) => frame.set_result(error.to_register()),
@@ -177,7 +267,6 @@ fn exclusively(cx: Cx, number: u64, arguments: Arguments) {
         }
         break;
     }
-    sync::leave_exclusive(cx.cpu);
 }
 
 fn handle(word: u64) -> Handle {

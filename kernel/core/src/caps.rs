@@ -14,6 +14,9 @@ use crate::thread::Thread;
 /// The handles of one message: slot and rights.
 type SentHandles = [(SlotId, Rights); IPC_HANDLES];
 
+/// None of them.
+const NOTHING_SENT: SentHandles = [(SlotId::NONE, Rights::empty()); IPC_HANDLES];
+
 /// Work of one bounded step: handles, and runs of mapped pages.
 const STEP: u64 = 32;
 
@@ -177,25 +180,30 @@ impl<P: Platform> Kernel<P> {
     /// # Errors
     /// `BadHandle`, `MissingRight`, `Widening`.
     pub fn check_sendable(&self, cx: Cx, tag: Tag) -> Result<(), Error> {
-        self.sent_handles(self.thread(cx.thread), tag).map(drop)
+        let mut sent = NOTHING_SENT;
+        self.sent_handles(self.thread(cx.thread), tag, &mut sent)
     }
 
     /// The handles that a thread sends, checked, with the rights that each keeps. Each is
     /// read once: another thread of the process can write the buffer meanwhile, so what
     /// was checked must be what is used.
-    fn sent_handles(&self, sender: &Thread<P::Frame>, tag: Tag) -> Result<SentHandles, Error> {
-        let mut sent = [(SlotId::NONE, Rights::empty()); IPC_HANDLES];
+    #[inline(always)]
+    fn sent_handles(
+        &self,
+        sender: &Thread<P::Frame>,
+        tag: Tag,
+        sent: &mut SentHandles,
+    ) -> Result<(), Error> {
         for (index, place) in sent.iter_mut().enumerate().take(tag.handles()) {
             let (handle, rights) = self.platform.ipc_handle(sender.ipc_buffer.get(), index);
-            let id = self.slot_id(sender.process.get(), handle)?;
-            let slot = self.slots.get(id);
+            let slot = self.slot(sender.process.get(), handle)?;
             if !slot.rights().contains(Rights::TRANSFER) {
                 return Err(Error::MissingRight);
             }
             Self::narrow(slot, rights, 0)?;
-            *place = (id, rights);
+            *place = (SlotId::new(handle.index() as u32), rights);
         }
-        Ok(sent)
+        Ok(())
     }
 
     /// Copies the handles of a message: the receiver's are derived from the sender's.
@@ -210,7 +218,8 @@ impl<P: Platform> Kernel<P> {
         receiver: &Thread<P::Frame>,
         tag: Tag,
     ) -> Result<(), Error> {
-        let sent = self.sent_handles(sender, tag)?;
+        let mut sent = NOTHING_SENT;
+        self.sent_handles(sender, tag, &mut sent)?;
         self.slot_room(receiver.process.get(), tag.handles() as u32)?;
         for (index, (id, rights)) in sent.into_iter().enumerate().take(tag.handles()) {
             let slot = self.slots.get(id);

@@ -56,6 +56,7 @@ impl Slot {
     ///
     /// # Panics
     /// On an unused slot: a bug in the kernel.
+    #[inline]
     #[must_use]
     pub fn kind(&self) -> Kind {
         Kind::from_code(self.kind.get()).expect("slot in use")

@@ -82,15 +82,13 @@ tocsin_system_call:
     mov [rsp - {frame_bytes} + 48], rbx
     mov rsp, gs:[{stack}]
     mov rcx, r10
-    cmp rax, {fast_calls}
+    cmp rax, {calls}
     jae 2f
     lea r10, [rip + {table}]
     call [r10 + 8 * rax]
     jmp tocsin_leave
 2:
-    push rax
-    push rax
-    call {any_call}
+    call {unknown}
     jmp tocsin_leave
 
     // A vector without an error code has pushed its number in place of one.
@@ -235,9 +233,9 @@ tocsin_stubs:
     frame_end = const FRAME_END,
     frame_bytes = const FRAME_BYTES,
     stack = const KERNEL_STACK,
-    fast_calls = const crate::syscall::FAST_CALLS.len(),
-    table = sym crate::syscall::FAST_CALLS,
-    any_call = sym crate::syscall::any_call,
+    calls = const crate::syscall::CALLS.len(),
+    table = sym crate::syscall::CALLS,
+    unknown = sym crate::syscall::unknown,
     interrupt = sym interrupt,
     exception = sym crate::irq::user_exception,
     kernel_exception = sym kernel_exception,
