@@ -78,10 +78,9 @@ pub(crate) fn load(
     if words.len() > IPC_WORDS || handles.len() > IPC_HANDLES {
         return Err(Error::BadArgument);
     }
-    let mut registers = [0; IPC_REGISTER_WORDS];
-    for (register, &word) in registers.iter_mut().zip(words) {
-        *register = word;
-    }
+    // Written out: a loop over so few costs more than what it does.
+    let word = |n: usize| words.get(n).copied().unwrap_or(0);
+    let registers = [word(0), word(1), word(2), word(3)];
     if words.len() > IPC_REGISTER_WORDS {
         Buffer::here().put_words(words);
     }
@@ -107,9 +106,7 @@ pub(crate) fn unload_handles(tag: Tag) -> Handles {
 #[inline]
 pub(crate) fn unload_words(tag: Tag, registers: [u64; 4], words: &mut [u64; IPC_WORDS]) -> usize {
     let count = tag.words().min(IPC_WORDS);
-    for (word, register) in words.iter_mut().zip(registers) {
-        *word = register;
-    }
+    words[..IPC_REGISTER_WORDS].copy_from_slice(&registers);
     if count > IPC_REGISTER_WORDS {
         Buffer::here().take_words(&mut words[..count]);
     }

@@ -97,13 +97,17 @@ impl Server {
     #[inline]
     fn take(&mut self, got: sys::Values) -> Event {
         let [first, second, a, b, c, d] = got.values;
-        self.handles.clear();
+        if !self.handles.is_empty() {
+            self.handles.clear();
+        }
         if got.result == RECEIVED_PACKET {
             self.count = 0;
             return Event::Packet(Packet::from_values([first, second, a, b]));
         }
         let tag = Tag(second);
-        self.handles = unload_handles(tag);
+        if tag.handles() != 0 {
+            self.handles = unload_handles(tag);
+        }
         self.count = unload_words(tag, [a, b, c, d], &mut self.words);
         Event::Call(Request { badge: first, label: tag.label(), handles: self.handles.len() })
     }
