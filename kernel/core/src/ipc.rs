@@ -118,6 +118,7 @@ impl<P: Platform> Kernel<P> {
         if endpoint.home.get() as usize != cx.cpu {
             self.bring_home(cx, endpoint)?;
         }
+        self.check_local_receive(cx, endpoint)?;
         self.receive_at(cx, id, endpoint)
     }
 
@@ -264,14 +265,29 @@ impl<P: Platform> Kernel<P> {
         if endpoint.home.get() as usize != cx.cpu {
             self.bring_home(cx, endpoint)?;
         }
-        if !cx.exclusive && endpoint.senders.head.get().is_some() {
-            self.check_local_sender(cx, endpoint)?;
-        }
+        self.check_local_receive(cx, endpoint)?;
         match self.ipc_reply(cx, tag, words) {
             Ok(_) | Err(Stop::Error(Error::NoCaller)) => {}
             Err(stop) => return Err(stop),
         }
         self.receive_at(cx, id, endpoint)
+    }
+
+    /// What receiving finds must be known to be for this context before anything is
+    /// changed: the reply sent, or the old caller dropped.
+    #[inline(always)]
+    fn check_local_receive(&self, cx: Cx, endpoint: &Endpoint) -> Result<(), Stop> {
+        if cx.exclusive {
+            return Ok(());
+        }
+        if endpoint.senders.head.get().is_some() {
+            self.check_local_sender(cx, endpoint)?;
+        }
+        let port = endpoint.port.get();
+        if port.is_some() && self.ports.get(port).deaths.get() != 0 {
+            return Err(Stop::Escalate);
+        }
+        Ok(())
     }
 
     /// A queued call that needs an exclusive context must be known before the reply.

@@ -93,6 +93,9 @@ pub struct Port {
     pub endpoint: Cell<EndpointId>,
     /// Packets in its queue.
     pub queued: Cell<u32>,
+    /// Those of them that tell of deaths: taking one may mean to forget a process, which
+    /// needs an exclusive context.
+    pub deaths: Cell<u32>,
     head: Cell<Source>,
     tail: Cell<Source>,
     /// The port's own node, for `port_signal`.
@@ -110,6 +113,7 @@ impl Default for Port {
             waiter: Cell::default(),
             endpoint: Cell::default(),
             queued: Cell::default(),
+            deaths: Cell::default(),
             head: Cell::default(),
             tail: Cell::default(),
             signal: Node::default(),
@@ -120,7 +124,7 @@ impl Default for Port {
 }
 
 reset_cells!(Port {
-    home: NO_CPU, waiter: Id::NONE, endpoint: Id::NONE, queued: 0,
+    home: NO_CPU, waiter: Id::NONE, endpoint: Id::NONE, queued: 0, deaths: 0,
     head: Source::NONE, tail: Source::NONE, handles: 0, payer: Id::NONE;
     signal
 });
@@ -363,6 +367,9 @@ impl<P: Platform> Kernel<P> {
             self.move_home(port, cx)?;
         }
         if port.head.get() != Source::NONE {
+            if port.deaths.get() != 0 {
+                cx.need_exclusive()?;
+            }
             return self.take_packets(cx, port, buffer, capacity);
         }
         if port.waiter.get().is_some() {
@@ -481,9 +488,13 @@ impl<P: Platform> Kernel<P> {
         }
     }
 
-    /// A death packet has left its queue: its process may be forgotten.
+    /// A death packet has left its queue: its process may be forgotten. Exclusive
+    /// context only.
     #[cold]
     fn death_seen(&self, source: Source) {
-        self.free_process_if_done(Id::new(source.0 & 0x0fff_ffff));
+        let id = Id::new(source.0 & 0x0fff_ffff);
+        let deaths = &self.ports.get(self.process(id).death.port.get()).deaths;
+        deaths.set(deaths.get() - 1);
+        self.free_process_if_done(id);
     }
 }

@@ -141,6 +141,10 @@ impl<P: Platform> Kernel<P> {
         let process = self.process(id);
         let source = Source::new(Tag::Death, id.index());
         self.post(cx, source, &process.death, 1, process.exit_code.get())?;
+        if process.death.queued.get() {
+            let deaths = &self.ports.get(process.death.port.get()).deaths;
+            deaths.set(deaths.get() + 1);
+        }
         Ok(())
     }
 
