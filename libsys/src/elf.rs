@@ -5,11 +5,12 @@
 //! from a boot module has a checksum, but a loader that believes an offset because a
 //! checksum was right is one bug away from being fooled, so everything is checked here.
 
+use crate::arch::ELF_MACHINE;
 use alloc::vec::Vec;
 use tocsin_abi::Rights;
 use tocsin_abi::limits::{PAGE_BYTES, USER_END, USER_START};
 use xmas_elf::ElfFile;
-use xmas_elf::header::{Class, Data, Machine, Type as FileType};
+use xmas_elf::header::{Class, Data, Type as FileType};
 use xmas_elf::program::Type as SegmentType;
 
 /// Bytes of an ELF64 file header.
@@ -72,7 +73,7 @@ impl Image {
             matches!(elf.header.pt2.type_().as_type(), FileType::Executable) && header_count > 0;
         let is_ours = elf.header.pt1.class() == Class::SixtyFour
             && elf.header.pt1.data() == Data::LittleEndian
-            && elf.header.pt2.machine().as_machine() == machine();
+            && u16::from_le_bytes([file[18], file[19]]) == ELF_MACHINE;
         if !is_program || !is_ours {
             return Err(ElfError::WrongMachine);
         }
@@ -101,11 +102,6 @@ impl Image {
         });
         if entry_runs { Ok(Image { entry, segments }) } else { Err(ElfError::BadEntry) }
     }
-}
-
-/// The machine that this code runs on (host tests read programs for it too).
-const fn machine() -> Machine {
-    if cfg!(target_arch = "aarch64") { Machine::AArch64 } else { Machine::X86_64 }
 }
 
 /// Checks what `xmas-elf` would index without asking, and counts the program headers.
@@ -180,8 +176,7 @@ mod tests {
         let mut bytes = vec![0u8; 0x2000];
         bytes[..8].copy_from_slice(b"\x7fELF\x02\x01\x01\0");
         bytes[16] = 2; // ET_EXEC
-        let machine: u16 = if cfg!(target_arch = "aarch64") { 183 } else { 62 };
-        bytes[18..20].copy_from_slice(&machine.to_le_bytes());
+        bytes[18..20].copy_from_slice(&ELF_MACHINE.to_le_bytes());
         bytes[20] = 1; // version
         bytes[24..32].copy_from_slice(&entry.to_le_bytes());
         bytes[32] = 64; // e_phoff
@@ -241,6 +236,15 @@ mod tests {
         assert_eq!(refused(&[DATA]), ElfError::BadEntry);
         assert_eq!(refused(&[]), ElfError::WrongMachine);
         assert_eq!(parse(0x40_1000, &[TEXT, DATA]), Err(ElfError::BadEntry));
+    }
+
+    #[test]
+    fn a_program_for_another_machine_is_refused() {
+        let mut bytes: Vec<u8> =
+            file(0x40_0000, &[TEXT]).iter().flat_map(|w| w.to_le_bytes()).collect();
+        assert!(with_aligned(&bytes, Image::parse).is_ok());
+        bytes[18] ^= 1;
+        assert_eq!(with_aligned(&bytes, Image::parse), Err(ElfError::WrongMachine));
     }
 
     #[test]

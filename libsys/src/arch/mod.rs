@@ -10,6 +10,7 @@
 //! | `map_stack()` | a stack at the end of a free stack block |
 //! | `ordering()` | no memory access moves across it, as devices see them |
 //! | `thread_entry()` | address where a thread made by `thread::spawn` starts |
+//! | `ELF_MACHINE` | `e_machine` of its programs |
 //! | `_start` | calls `runtime::start` with the startup page on an aligned stack |
 //!
 //! On the host there is no machine: `fake` supplies the same items over its model.
@@ -24,6 +25,6 @@ mod space;
 use crate::fake::machine;
 
 pub(crate) use machine::{
-    ipc_buffer, map, map_stack, ordering, syscall0, syscall1, syscall2, syscall3, syscall4,
-    syscall5, syscall6, thread_entry, unmap,
+    ELF_MACHINE, ipc_buffer, map, map_stack, ordering, syscall0, syscall1, syscall2, syscall3,
+    syscall4, syscall5, syscall6, thread_entry, unmap,
 };

@@ -4,6 +4,9 @@ use crate::sys::Values;
 use core::arch::{asm, global_asm};
 use tocsin_abi::limits::STACK_BLOCK_BYTES;
 
+/// `EM_X86_64` (ELF, System V ABI AMD64 supplement §4.1.1).
+pub(crate) const ELF_MACHINE: u16 = 62;
+
 pub(crate) use super::space::{map, map_stack, unmap};
 
 /// One stub per number of arguments, so that a call loads no register it does not need.

@@ -5,6 +5,9 @@ use crate::sys::Values;
 use crate::thread::{STACK_RIGHTS, run, stack_in};
 use tocsin_abi::{Error, Handle, Rights};
 
+/// The model's programs are x86_64's, whatever the host is.
+pub(crate) const ELF_MACHINE: u16 = 62;
+
 pub(crate) fn syscall6(
     number: u64,
     a0: u64,
