@@ -27,6 +27,7 @@ extern crate alloc;
 
 mod compat;
 mod ids;
+pub mod its;
 mod kernel;
 pub mod numbers;
 mod remapper;
