@@ -41,6 +41,13 @@ pub enum Share {
 #[derive(Default)]
 pub struct Shares([Cell<u32>; 8]);
 
+#[cfg(test)]
+impl Shares {
+    pub(crate) fn held(&self, share: Share) -> u32 {
+        self.0[share as usize].get()
+    }
+}
+
 impl Reset for Shares {
     fn reset(&self) {
         self.0.iter().for_each(|held| held.set(0));
