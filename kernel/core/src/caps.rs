@@ -180,21 +180,22 @@ impl<P: Platform> Kernel<P> {
     /// # Errors
     /// `BadHandle`, `MissingRight`, `Widening`.
     pub fn check_sendable(&self, cx: Cx, tag: Tag) -> Result<(), Error> {
-        let mut sent = NOTHING_SENT;
-        self.sent_handles(self.thread(cx.thread), tag, &mut sent)
+        self.sent_handles(self.thread(cx.thread), tag, &mut NOTHING_SENT).map(drop)
     }
 
     /// The handles that a thread sends, checked, with the rights that each keeps. Each is
     /// read once: another thread of the process can write the buffer meanwhile, so what
     /// was checked must be what is used.
     #[inline(always)]
-    fn sent_handles(
+    fn sent_handles<'a>(
         &self,
         sender: &Thread<P::Frame>,
         tag: Tag,
-        sent: &mut SentHandles,
-    ) -> Result<(), Error> {
-        for (index, place) in sent.iter_mut().enumerate().take(tag.handles()) {
+        sent: &'a mut SentHandles,
+    ) -> Result<&'a [(SlotId, Rights)], Error> {
+        // A valid tag counts no more than there is room for.
+        let sent = &mut sent[..tag.handles().min(IPC_HANDLES)];
+        for (index, place) in sent.iter_mut().enumerate() {
             let (handle, rights) = self.platform.ipc_handle(sender.ipc_buffer.get(), index);
             let slot = self.slot(sender.process.get(), handle)?;
             if !slot.rights().contains(Rights::TRANSFER) {
@@ -203,7 +204,7 @@ impl<P: Platform> Kernel<P> {
             Self::narrow(slot, rights, 0)?;
             *place = (SlotId::new(handle.index() as u32), rights);
         }
-        Ok(())
+        Ok(sent)
     }
 
     /// Copies the handles of a message: the receiver's are derived from the sender's.
@@ -219,13 +220,13 @@ impl<P: Platform> Kernel<P> {
         tag: Tag,
     ) -> Result<(), Error> {
         let mut sent = NOTHING_SENT;
-        self.sent_handles(sender, tag, &mut sent)?;
-        self.slot_room(receiver.process.get(), tag.handles() as u32)?;
-        for (index, (id, rights)) in sent.into_iter().enumerate().take(tag.handles()) {
+        let sent = self.sent_handles(sender, tag, &mut sent)?;
+        let (owner, buffer) = (receiver.process.get(), receiver.ipc_buffer.get());
+        self.slot_room(owner, sent.len() as u32)?;
+        for (index, &(id, rights)) in sent.iter().enumerate() {
             let slot = self.slots.get(id);
-            let (kind, object, badge) = (slot.kind(), slot.object.get(), slot.badge.get());
-            let new = self.new_slot(receiver.process.get(), kind, object, rights, badge, id);
-            let buffer = receiver.ipc_buffer.get();
+            let (object, badge) = (slot.object.get(), slot.badge.get());
+            let new = self.new_slot(owner, slot.kind(), object, rights, badge, id);
             self.platform.ipc_set_handle(buffer, index, self.handle_of(new));
         }
         Ok(())

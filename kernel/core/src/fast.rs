@@ -57,6 +57,9 @@ impl<P: Platform> Kernel<P> {
         tag: Tag,
         words: Words,
     ) -> Option<&'static Thread<P::Frame>> {
+        if !Self::is_short(tag) {
+            return None;
+        }
         let cpu = self.cpu(cpu_index);
         let (caller_id, caller) = self.caller(cpu)?;
         let slot = self.find(caller.process.get(), handle, Kind::Endpoint, Rights::CALL)?;
@@ -67,7 +70,7 @@ impl<P: Platform> Kernel<P> {
         }
         let server = self.thread(server_id);
         let urgent = cpu.ready.get() < server.level.get();
-        if !urgent || !Self::is_short(tag) || server.cpu.get() as usize != cpu_index {
+        if !urgent || server.cpu.get() as usize != cpu_index {
             return None;
         }
         let frame = &server.frame;
@@ -93,6 +96,9 @@ impl<P: Platform> Kernel<P> {
         tag: Tag,
         words: Words,
     ) -> Option<&'static Thread<P::Frame>> {
+        if !Self::is_short(tag) {
+            return None;
+        }
         let cpu = self.cpu(cpu_index);
         let (server_id, server) = self.caller(cpu)?;
         let slot = self.find(server.process.get(), handle, Kind::Endpoint, Rights::RECEIVE)?;
@@ -107,7 +113,7 @@ impl<P: Platform> Kernel<P> {
         }
         let caller = self.thread(caller_id);
         let urgent = cpu.ready.get() < caller.level.get();
-        if !urgent || !Self::is_short(tag) || caller.cpu.get() as usize != cpu_index {
+        if !urgent || caller.cpu.get() as usize != cpu_index {
             return None;
         }
         let frame = &caller.frame;
