@@ -10,6 +10,7 @@ use tocsin_abi::{Kind, Rights};
 use super::queues;
 use super::world::TestKernel;
 use crate::arena::Id;
+use crate::budget::Share;
 use crate::create::{
     ENDPOINT_BYTES, MAPPING_BYTES, MEMORY_BYTES, MESSAGE_BYTES, PORT_BYTES, PROCESS_BYTES,
     RANGE_BYTES, SLOT_BYTES, THREAD_BYTES, TIMER_BYTES,
@@ -26,6 +27,7 @@ pub fn check_invariants(k: &TestKernel) {
     check_mappings(k);
     check_processes(k);
     check_accounts(k, &slots);
+    check_shares(k);
     check_frames(k, &slots);
     queues::check(k, &slots);
 }
@@ -282,6 +284,41 @@ fn check_accounts(k: &TestKernel, slots: &[SlotId]) {
         assert_eq!(used, sums.get(&id.index()).copied().unwrap_or(0), "account of {id:?}");
         assert!(used <= budget, "{id:?} has spent more than it has");
         assert!(process.phase.get() != Phase::Dead || used == budget, "the dead keep a budget");
+    }
+}
+
+/// Who pays for an object has it in its share.
+fn check_shares(k: &TestKernel) {
+    let mut sums = BTreeMap::<(u32, u32), u32>::new();
+    let mut pays = |payer: ProcessId, share: Share| {
+        *sums.entry((payer.index(), share as u32)).or_default() += 1;
+    };
+    k.endpoints
+        .in_use()
+        .iter()
+        .for_each(|id| pays(k.endpoints.get(*id).payer.get(), Share::Endpoint));
+    k.ports.in_use().iter().for_each(|id| pays(k.ports.get(*id).payer.get(), Share::Port));
+    k.timers.in_use().iter().for_each(|id| pays(k.timers.get(*id).payer.get(), Share::Timer));
+    k.messages.in_use().iter().for_each(|id| pays(k.messages.get(*id).payer.get(), Share::Message));
+    k.threads.in_use().iter().for_each(|id| pays(k.threads.get(*id).payer.get(), Share::Thread));
+    k.mappings.in_use().iter().for_each(|id| pays(k.mappings.get(*id).payer.get(), Share::Mapping));
+    k.memories.in_use().iter().for_each(|id| pays(k.memories.get(*id).payer.get(), Share::Memory));
+    k.processes.in_use().iter().for_each(|id| pays(k.process(*id).creator.get(), Share::Process));
+    let all = [
+        Share::Process,
+        Share::Thread,
+        Share::Endpoint,
+        Share::Port,
+        Share::Memory,
+        Share::Mapping,
+        Share::Timer,
+        Share::Message,
+    ];
+    for id in k.processes.in_use() {
+        for share in all {
+            let expected = sums.get(&(id.index(), share as u32)).copied().unwrap_or(0);
+            assert_eq!(k.process(id).shares.held(share), expected, "{share:?} of {id:?}");
+        }
     }
 }
 

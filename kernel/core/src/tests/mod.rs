@@ -4,6 +4,7 @@
 mod caps;
 mod dice;
 mod dispatch;
+mod escalate;
 mod hostile;
 mod invariants;
 mod message;
