@@ -88,6 +88,8 @@ pub fn forged() -> *const Frame {
 /// A user thread's exception ends its process.
 pub extern "C" fn user_exception(number: u64, frame: &Frame) -> *const Frame {
     if arch::take_forged_interrupt(number) {
+        // On a stack of its own the entry has not saved to the thread's frame.
+        arch::current_frame().take_from(frame);
         return forged();
     }
     let address = arch::fault_address();

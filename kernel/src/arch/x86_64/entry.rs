@@ -8,6 +8,7 @@
 //! its privilege level, nothing of it is saved, and nothing returns to it.
 
 use core::arch::{asm, global_asm};
+use core::sync::atomic::AtomicU32;
 
 use super::frame::{FRAME_BYTES, Frame, KIND_CALL, KIND_FULL};
 use super::percpu::{FRAME_END, KERNEL_STACK, SCRATCH};
@@ -125,7 +126,7 @@ tocsin_interrupt:
     jmp tocsin_leave
 
     // An exception that pushes an error code, unless it is none: an interrupt message can
-    // carry its number (16 to 31), and pushes no code. The CPU aligns the stack to 16
+    // carry its number, and pushes no code. The CPU aligns the stack to 16
     // bytes before it pushes, so the alignment tells.
     .balign 16
 tocsin_exception_with_code:
@@ -193,7 +194,17 @@ tocsin_exception:
 tocsin_stubs:
     .altmacro
     .set n, 0
-    .rept 8
+    .rept 2
+    tocsin_fault %n
+    .set n, n + 1
+    .endr
+    // Non-maskable interrupts are counted and ignored: a device whose messages nobody
+    // checks can send one at any time, and the entry code can not be interrupted safely.
+    .balign 16
+    inc dword ptr [rip + {nmis}]
+    iretq
+    .set n, 3
+    .rept 5
     tocsin_fault %n
     .set n, n + 1
     .endr
@@ -237,9 +248,13 @@ tocsin_stubs:
     table = sym crate::syscall::CALLS,
     unknown = sym crate::syscall::unknown,
     interrupt = sym interrupt,
+    nmis = sym NON_MASKABLE,
     exception = sym crate::irq::user_exception,
     kernel_exception = sym kernel_exception,
 );
+
+/// Non-maskable interrupts that came, for a debugger to look at.
+static NON_MASKABLE: AtomicU32 = AtomicU32::new(0);
 
 unsafe extern "C" {
     fn tocsin_system_call();

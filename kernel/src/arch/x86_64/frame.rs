@@ -45,6 +45,42 @@ pub struct Frame {
     ss: Cell<u64>,
 }
 
+impl Frame {
+    /// Makes this frame equal to another (or to itself).
+    pub fn take_from(&self, other: &Frame) {
+        for (to, from) in self.words().into_iter().zip(other.words()) {
+            to.set(from.get());
+        }
+    }
+
+    fn words(&self) -> [&Cell<u64>; FRAME_BYTES / 8] {
+        [
+            &self.kind,
+            &self.r15,
+            &self.r14,
+            &self.r13,
+            &self.r12,
+            &self.rbp,
+            &self.rbx,
+            &self.r11,
+            &self.r10,
+            &self.r9,
+            &self.r8,
+            &self.rax,
+            &self.rcx,
+            &self.rdx,
+            &self.rsi,
+            &self.rdi,
+            &self.error,
+            &self.rip,
+            &self.cs,
+            &self.rflags,
+            &self.rsp,
+            &self.ss,
+        ]
+    }
+}
+
 /// Bytes of the `syscall` instruction.
 const SYSCALL_BYTES: u64 = 2;
 /// Interrupts on; bit 1 always reads one.
