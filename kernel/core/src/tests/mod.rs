@@ -7,6 +7,7 @@ mod dispatch;
 mod escalate;
 mod hostile;
 mod invariants;
+mod ipc;
 mod message;
 mod message_model;
 mod message_ops;
