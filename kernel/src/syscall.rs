@@ -2,6 +2,7 @@
 
 use kernel_core::kernel::Outcome;
 use kernel_core::{Cx, Frame as _, Stop};
+use tocsin_abi::limits::IPC_REGISTER_WORDS;
 use tocsin_abi::syscall::SYSCALLS;
 use tocsin_abi::{Error, Handle, Rights, Syscall, Tag};
 
@@ -76,6 +77,12 @@ exclusive_calls! {
 fn exclusive_from_entry(call: impl Fn(&'static System, Cx) -> Outcome) -> *const Frame {
     let cpu = arch::cpu_index();
     sync::begin_exclusive(cpu);
+    in_exclusive(cpu, call)
+}
+
+/// The same, in an exclusive context that has begun.
+#[inline(always)]
+fn in_exclusive(cpu: usize, call: impl Fn(&'static System, Cx) -> Outcome) -> *const Frame {
     let kernel = state::get();
     let thread = kernel.cpu(cpu).current.get();
     if thread.is_some() {
@@ -120,9 +127,9 @@ extern "C" fn kernel_nop(_: u64, _: u64, _: u64, _: u64, _: u64, _: u64) -> *con
 extern "C" fn ipc_call(a0: u64, a1: u64, a2: u64, a3: u64, a4: u64, a5: u64) -> *const Frame {
     let cpu = arch::cpu_index();
     sync::enter(cpu);
-    match state::get().ipc_call_fast(cpu, a0, Tag(a1), [a2, a3, a4, a5]) {
+    match state::get().ipc_call_fast::<false>(cpu, a0, Tag(a1), [a2, a3, a4, a5]) {
         Some(thread) => irq::switch_to(cpu, thread),
-        None => go_on(cpu, a0, a1, a2, a3, a4, a5, Syscall::IpcCall as u64),
+        None => ipc_call_in_general(cpu, a0, a1, a2, a3, a4, a5),
     }
 }
 
@@ -136,9 +143,9 @@ extern "C" fn ipc_reply_receive(
 ) -> *const Frame {
     let cpu = arch::cpu_index();
     sync::enter(cpu);
-    match state::get().ipc_reply_receive_fast(cpu, a0, Tag(a1), [a2, a3, a4, a5]) {
+    match state::get().ipc_reply_receive_fast::<false>(cpu, a0, Tag(a1), [a2, a3, a4, a5]) {
         Some(thread) => irq::switch_to(cpu, thread),
-        None => go_on(cpu, a0, a1, a2, a3, a4, a5, Syscall::IpcReplyReceive as u64),
+        None => ipc_reply_receive_in_general(cpu, a0, a1, a2, a3, a4, a5),
     }
 }
 
@@ -194,20 +201,35 @@ extern "C" fn go_on(
     a5: u64,
     number: u64,
 ) -> *const Frame {
-    if Tag(a1).handles() > 0 {
-        if number == Syscall::IpcCall as u64 {
-            return ipc_call_with_handles(a0, a1, a2, a3, a4, a5);
-        }
-        if number == Syscall::IpcReplyReceive as u64 {
-            return ipc_reply_receive_with_handles(a0, a1, a2, a3, a4, a5);
-        }
-    }
     let arguments = [a0, a1, a2, a3, a4, a5];
     perform(
         cpu,
         move |kernel, cx| dispatch(kernel, cx, number, arguments),
         move |cx| exclusively(cx, number, arguments),
     )
+}
+
+/// `ipc_call`, when it is not the commonest case.
+#[inline(never)]
+extern "C" fn ipc_call_in_general(
+    cpu: usize,
+    a0: u64,
+    a1: u64,
+    a2: u64,
+    a3: u64,
+    a4: u64,
+    a5: u64,
+) -> *const Frame {
+    if Tag(a1).handles() > 0 {
+        return ipc_call_with_handles(a0, a1, a2, a3, a4, a5);
+    }
+    if Tag(a1).words() > IPC_REGISTER_WORDS {
+        let long = state::get().ipc_call_fast::<true>(cpu, a0, Tag(a1), [a2, a3, a4, a5]);
+        if let Some(thread) = long {
+            return irq::switch_to(cpu, thread);
+        }
+    }
+    go_on(cpu, a0, a1, a2, a3, a4, a5, Syscall::IpcCall as u64)
 }
 
 /// Handles travel in an exclusive context.
@@ -220,10 +242,36 @@ extern "C" fn ipc_call_with_handles(
     a4: u64,
     a5: u64,
 ) -> *const Frame {
-    sync::leave(arch::cpu_index());
-    exclusive_from_entry(move |kernel, cx| {
-        kernel.ipc_call(cx, handle(a0), Tag(a1), [a2, a3, a4, a5])
-    })
+    let cpu = arch::cpu_index();
+    sync::enter_exclusive(cpu);
+    if let Some(thread) = state::get().ipc_call_fast::<true>(cpu, a0, Tag(a1), [a2, a3, a4, a5]) {
+        sync::leave_exclusive(cpu);
+        return irq::switch_to(cpu, thread);
+    }
+    in_exclusive(cpu, move |kernel, cx| kernel.ipc_call(cx, handle(a0), Tag(a1), [a2, a3, a4, a5]))
+}
+
+/// `ipc_reply_receive`, when it is not the commonest case.
+#[inline(never)]
+extern "C" fn ipc_reply_receive_in_general(
+    cpu: usize,
+    a0: u64,
+    a1: u64,
+    a2: u64,
+    a3: u64,
+    a4: u64,
+    a5: u64,
+) -> *const Frame {
+    if Tag(a1).handles() > 0 {
+        return ipc_reply_receive_with_handles(a0, a1, a2, a3, a4, a5);
+    }
+    if Tag(a1).words() > IPC_REGISTER_WORDS {
+        let long = state::get().ipc_reply_receive_fast::<true>(cpu, a0, Tag(a1), [a2, a3, a4, a5]);
+        if let Some(thread) = long {
+            return irq::switch_to(cpu, thread);
+        }
+    }
+    go_on(cpu, a0, a1, a2, a3, a4, a5, Syscall::IpcReplyReceive as u64)
 }
 
 /// Handles travel in an exclusive context.
@@ -236,8 +284,15 @@ extern "C" fn ipc_reply_receive_with_handles(
     a4: u64,
     a5: u64,
 ) -> *const Frame {
-    sync::leave(arch::cpu_index());
-    exclusive_from_entry(move |kernel, cx| {
+    let cpu = arch::cpu_index();
+    sync::enter_exclusive(cpu);
+    if let Some(thread) =
+        state::get().ipc_reply_receive_fast::<true>(cpu, a0, Tag(a1), [a2, a3, a4, a5])
+    {
+        sync::leave_exclusive(cpu);
+        return irq::switch_to(cpu, thread);
+    }
+    in_exclusive(cpu, move |kernel, cx| {
         kernel.ipc_reply_receive(cx, handle(a0), Tag(a1), [a2, a3, a4, a5])
     })
 }

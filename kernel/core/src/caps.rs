@@ -180,7 +180,8 @@ impl<P: Platform> Kernel<P> {
     /// # Errors
     /// `BadHandle`, `MissingRight`, `Widening`.
     pub fn check_sendable(&self, cx: Cx, tag: Tag) -> Result<(), Error> {
-        self.sent_handles(self.thread(cx.thread), tag, &mut NOTHING_SENT).map(drop)
+        let mut sent = NOTHING_SENT;
+        self.sent_handles(self.thread(cx.thread), tag, &mut sent).map(drop)
     }
 
     /// The handles that a thread sends, checked, with the rights that each keeps. Each is

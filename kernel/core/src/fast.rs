@@ -42,22 +42,37 @@ impl<P: Platform> Kernel<P> {
         id.is_some().then(|| (id, self.thread(id)))
     }
 
-    /// Whether a message is all in registers and has no handles.
+    /// Whether a short cut takes a message: with `LONG` any, else one that is all in
+    /// registers and has no handles.
     #[inline(always)]
-    fn is_short(tag: Tag) -> bool {
-        tag.0 >> 32 <= IPC_REGISTER_WORDS as u64
+    fn takes<const LONG: bool>(tag: Tag) -> bool {
+        if LONG { tag.is_valid() } else { tag.0 >> 32 <= IPC_REGISTER_WORDS as u64 }
     }
 
-    /// `ipc_call` of a server that waits on this CPU.
+    /// Moves what is not in registers. All or nothing; why nothing, the general operation
+    /// says.
     #[inline(always)]
-    pub fn ipc_call_fast(
+    fn move_rest(&self, from: &Thread<P::Frame>, to: &Thread<P::Frame>, tag: Tag) -> Option<()> {
+        if tag.handles() > 0 {
+            self.transfer_handles(from, to, tag).ok()?;
+        }
+        if tag.words() > IPC_REGISTER_WORDS {
+            self.platform.ipc_copy(from.ipc_buffer.get(), to.ipc_buffer.get(), tag.words());
+        }
+        Some(())
+    }
+
+    /// `ipc_call` of a server that waits on this CPU. A `LONG` one with handles
+    /// needs an exclusive context.
+    #[inline(always)]
+    pub fn ipc_call_fast<const LONG: bool>(
         &self,
         cpu_index: usize,
         handle: u64,
         tag: Tag,
         words: Words,
     ) -> Option<&'static Thread<P::Frame>> {
-        if !Self::is_short(tag) {
+        if !Self::takes::<LONG>(tag) {
             return None;
         }
         let cpu = self.cpu(cpu_index);
@@ -73,6 +88,9 @@ impl<P: Platform> Kernel<P> {
         if !urgent || server.cpu.get() as usize != cpu_index {
             return None;
         }
+        if LONG {
+            self.move_rest(caller, server, tag)?;
+        }
         let frame = &server.frame;
         frame.set_result(RECEIVED_MESSAGE);
         frame.set_values4([slot.badge.get(), tag.0, words[0], words[1]]);
@@ -87,16 +105,17 @@ impl<P: Platform> Kernel<P> {
         Some(server)
     }
 
-    /// `ipc_reply_receive` to a caller on this CPU, when nobody else calls.
+    /// `ipc_reply_receive` to a caller on this CPU, when nobody else calls. A `LONG`
+    /// one with handles needs an exclusive context.
     #[inline(always)]
-    pub fn ipc_reply_receive_fast(
+    pub fn ipc_reply_receive_fast<const LONG: bool>(
         &self,
         cpu_index: usize,
         handle: u64,
         tag: Tag,
         words: Words,
     ) -> Option<&'static Thread<P::Frame>> {
-        if !Self::is_short(tag) {
+        if !Self::takes::<LONG>(tag) {
             return None;
         }
         let cpu = self.cpu(cpu_index);
@@ -115,6 +134,9 @@ impl<P: Platform> Kernel<P> {
         let urgent = cpu.ready.get() < caller.level.get();
         if !urgent || caller.cpu.get() as usize != cpu_index {
             return None;
+        }
+        if LONG {
+            self.move_rest(server, caller, tag)?;
         }
         let frame = &caller.frame;
         frame.set_result(0);

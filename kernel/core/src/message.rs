@@ -357,8 +357,9 @@ impl<P: Platform> Kernel<P> {
             coalesced: message.coalesced.get(),
             blocked: message.blocked.get(),
         };
+        let frame = self.frame(cx);
         for (index, value) in status.to_values().into_iter().enumerate() {
-            self.frame(cx).set_value(index, value);
+            frame.set_value(index, value);
         }
         Ok(0)
     }

@@ -71,8 +71,8 @@ impl<R: Remapper> Interrupts<R> {
             Asked::Alloc(alloc) => return self.alloc(client, alloc, reply),
             Asked::Activate(ask) => {
                 let target = self.core.activate(client, id(ask.id)).map_err(answer::error)?;
-                let info = self.core.info(client, id(ask.id)).map_err(answer::error)?;
-                reply.ok(&answer::activated(target, info.entry));
+                let entry = self.core.entry(client, id(ask.id)).map_err(answer::error)?;
+                reply.ok(&answer::activated(target, entry));
                 return Ok(());
             }
             Asked::Deactivate(ask) => self.core.deactivate(client, id(ask.id)),

@@ -102,6 +102,12 @@ impl<R: Remapper, K: KernelMessages> Core<R, K> {
         self.information(slot).ok_or(Error::BadId)
     }
 
+    /// A client's message's entry; none where the remapper has no table.
+    pub fn entry(&self, client: RequesterId, id: MessageId) -> Outcome<Option<EntryIndex>, K> {
+        let entry = &self.table.get(self.own(client, id)?).entry;
+        Ok(entry.as_ref().map(|entry| entry.index()).filter(|_| !self.by_entry.is_empty()))
+    }
+
     /// What went unusually since the start.
     pub const fn statistics(&self) -> Statistics {
         self.statistics
