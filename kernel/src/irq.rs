@@ -61,10 +61,14 @@ pub fn poke() -> *const Frame {
     resume(cpu)
 }
 
-/// Nothing happened.
-pub fn spurious() -> *const Frame {
+/// Nothing happened, unless a device sent the vector of nothing: that is in service, and
+/// would hold up all others if it were not ended.
+pub fn spurious(vector: u8) -> *const Frame {
     let cpu = arch::cpu_index();
     sync::enter(cpu);
+    if arch::in_service(vector) {
+        arch::end_of_interrupt();
+    }
     resume(cpu)
 }
 

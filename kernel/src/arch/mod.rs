@@ -14,6 +14,7 @@
 //! | `paging` | page tables: create, plan, map, unmap, translate |
 //! | `now`, `ticks_per_second`, `arm_timer` | the counter and this CPU's timer |
 //! | `poke`, `end_of_interrupt`, `pause` | interrupt controller and spin hint |
+//! | `in_service` | whether an interrupt of this vector is being taken |
 //! | `take_forged_interrupt` | whether an exception is none, but a device's message |
 //! | `io_read`, `io_write` | I/O ports, or `NotSupported` |
 //! | `device_vectors`, `hardware_id` | vector space facts for remappers |

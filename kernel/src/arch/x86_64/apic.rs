@@ -14,8 +14,8 @@ const ID: u32 = 0x20;
 const TASK_PRIORITY: u32 = 0x80;
 const END_OF_INTERRUPT: u32 = 0xb0;
 const SPURIOUS: u32 = 0xf0;
-/// Interrupts in service, vectors 0 to 31.
-const IN_SERVICE_0: u32 = 0x100;
+/// Interrupts in service: eight registers of 32 vectors each.
+const IN_SERVICE: u32 = 0x100;
 const COMMAND_LOW: u32 = 0x300;
 const COMMAND_HIGH: u32 = 0x310;
 const TIMER: u32 = 0x320;
@@ -145,9 +145,10 @@ pub fn end_of_interrupt() {
     write(END_OF_INTERRUPT, 0);
 }
 
-/// Whether an interrupt with this vector, below 32, is in service.
-pub fn in_service(vector: u32) -> bool {
-    read(IN_SERVICE_0) >> vector & 1 != 0
+/// Whether an interrupt with this vector is in service.
+pub fn in_service(vector: u8) -> bool {
+    let vector = u32::from(vector);
+    read(IN_SERVICE + (vector >> 5 << 4)) >> (vector & 31) & 1 != 0
 }
 
 /// The local APIC id of CPU `index`.

@@ -287,7 +287,7 @@ extern "C" fn interrupt(vector: u64) -> *const Frame {
     match vector as u8 {
         super::TIMER_VECTOR => crate::irq::timer(),
         super::POKE_VECTOR => crate::irq::poke(),
-        super::SPURIOUS_VECTOR => crate::irq::spurious(),
+        super::SPURIOUS_VECTOR => crate::irq::spurious(super::SPURIOUS_VECTOR),
         vector => crate::irq::device(vector),
     }
 }

@@ -18,7 +18,7 @@ use x86_64::registers::control::{Cr0, Cr0Flags, Cr4, Cr4Flags, Efer, EferFlags};
 use x86_64::registers::model_specific::{LStar, SFMask, Star};
 use x86_64::registers::rflags::RFlags;
 
-pub use apic::{arm_timer, end_of_interrupt, poke};
+pub use apic::{arm_timer, end_of_interrupt, in_service, poke};
 pub use clock::{now, ticks_per_second};
 pub use entry::enter;
 pub use frame::Frame;
@@ -163,7 +163,7 @@ pub fn end(success: bool) -> ! {
 /// APIC takes it, below only QEMU's.
 #[must_use]
 pub fn take_forged_interrupt(number: u64) -> bool {
-    let forged = number < 32 && apic::in_service(number as u32);
+    let forged = number < 32 && apic::in_service(number as u8);
     if forged {
         end_of_interrupt();
     }
