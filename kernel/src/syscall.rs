@@ -1,6 +1,7 @@
 //! System calls: from the entry code to the objects and out again.
 
 use kernel_core::kernel::Outcome;
+use kernel_core::thread::Thread;
 use kernel_core::{Cx, Frame as _, Stop};
 use tocsin_abi::limits::IPC_REGISTER_WORDS;
 use tocsin_abi::syscall::SYSCALLS;
@@ -86,8 +87,9 @@ fn in_exclusive(cpu: usize, call: impl Fn(&'static System, Cx) -> Outcome) -> *c
     let kernel = state::get();
     let thread = kernel.cpu(cpu).current.get();
     if thread.is_some() {
-        let process = kernel.thread(thread).process.get();
-        until_done(kernel, Cx { cpu, exclusive: true, thread, process }, call);
+        let caller = kernel.thread(thread);
+        let cx = Cx { cpu, exclusive: true, thread, process: caller.process.get() };
+        until_done(kernel, cx, caller, call);
     }
     sync::leave_exclusive(cpu);
     irq::resume(cpu)
@@ -190,7 +192,6 @@ extern "C" fn any_call<const NUMBER: u64>(
 
 /// Every call, in a local context that has begun.
 #[inline(never)]
-#[expect(clippy::too_many_arguments, reason = "a CPU, a number, and six arguments")]
 extern "C" fn go_on(
     cpu: usize,
     a0: u64,
@@ -302,25 +303,34 @@ extern "C" fn ipc_reply_receive_with_handles(
 #[inline(never)]
 fn exclusively(cx: Cx, number: u64, arguments: Arguments) {
     sync::enter_exclusive(cx.cpu);
-    let cx = Cx { exclusive: true, ..cx };
-    until_done(state::get(), cx, |kernel, cx| dispatch(kernel, cx, number, arguments));
+    let (kernel, cx) = (state::get(), Cx { exclusive: true, ..cx });
+    // Another CPU may have killed the caller while nobody held its lock.
+    if kernel.cpu(cx.cpu).current.get() == cx.thread {
+        let caller = kernel.thread(cx.thread);
+        until_done(kernel, cx, caller, |kernel, cx| dispatch(kernel, cx, number, arguments));
+    }
     sync::leave_exclusive(cx.cpu);
 }
 
-/// Does a call in an exclusive context.
+/// Does the call of this CPU's current thread, in an exclusive context.
 #[inline(always)]
-fn until_done(kernel: &'static System, cx: Cx, call: impl Fn(&'static System, Cx) -> Outcome) {
-    // Another CPU may have killed the caller while nobody held its lock.
-    while kernel.cpu(cx.cpu).current.get() == cx.thread {
-        let frame = &kernel.thread(cx.thread).frame;
+fn until_done(
+    kernel: &'static System,
+    cx: Cx,
+    caller: &Thread<Frame>,
+    call: impl Fn(&'static System, Cx) -> Outcome,
+) {
+    loop {
         match call(kernel, cx) {
-            Ok(result) => frame.set_result(result),
+            Ok(result) => caller.frame.set_result(result),
             Err(Stop::Set | Stop::Again) => {}
-            Err(Stop::Error(error)) => frame.set_result(error.to_register()),
-            // Something changed on the way (calls that failed were dropped): once more.
-            Err(Stop::Escalate) => continue,
+            Err(Stop::Error(error)) => caller.frame.set_result(error.to_register()),
+            // Something changed on the way (calls that failed were dropped): once more, if
+            // the caller still runs.
+            Err(Stop::Escalate) if kernel.cpu(cx.cpu).current.get() == cx.thread => continue,
+            Err(Stop::Escalate) => {}
         }
-        break;
+        return;
     }
 }
 

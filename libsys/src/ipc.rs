@@ -140,7 +140,13 @@ pub fn call(
 /// The kernel's, the server's, or a reply that makes no sense.
 #[inline]
 pub fn ask<O: Operation>(endpoint: Handle, request: &O) -> Result<O::Reply, AskError<O::Error>> {
-    ask_with(endpoint, request, &[]).map(|(reply, _)| reply)
+    let (tag, registers) = send(endpoint, request, &[])?;
+    let count = tag.handles().min(IPC_HANDLES);
+    if count > 0 {
+        // What nobody wants is closed, whatever else the reply says.
+        drop(unload_handles(tag));
+    }
+    decode_reply::<O>(tag, registers, count)
 }
 
 /// Sends a request with handles (each with the rights it keeps) and returns the reply and
@@ -154,19 +160,36 @@ pub fn ask_with<O: Operation>(
     request: &O,
     handles: &[(Handle, Rights)],
 ) -> Result<(O::Reply, Handles), AskError<O::Error>> {
+    let (tag, registers) = send(endpoint, request, handles)?;
+    // Owned before anything can fail, so that a bad reply's handles are closed too.
+    let handles = unload_handles(tag);
+    let reply = decode_reply::<O>(tag, registers, handles.len())?;
+    Ok((reply, handles))
+}
+
+#[inline]
+fn send<O: Operation>(
+    endpoint: Handle,
+    request: &O,
+    handles: &[(Handle, Rights)],
+) -> Result<(Tag, [u64; IPC_REGISTER_WORDS]), Error> {
     let frame = request.frame();
     let (tag, [a, b, c, d]) = load(frame.label, &frame.words, handles)?;
     let [_, tag, a, b, c, d] = sys::ipc_call(endpoint, tag, a, b, c, d)?.values;
-    let tag = Tag(tag);
-    // Owned before anything can fail, so that a bad reply's handles are closed too.
-    let handles = unload_handles(tag);
+    Ok((Tag(tag), [a, b, c, d]))
+}
+
+#[inline]
+fn decode_reply<O: Operation>(
+    tag: Tag,
+    registers: [u64; IPC_REGISTER_WORDS],
+    handles: usize,
+) -> Result<O::Reply, AskError<O::Error>> {
     let count = tag.words();
-    let reply = if count <= IPC_REGISTER_WORDS {
-        O::decode_reply(tag.label(), &[a, b, c, d][..count], handles.len())?
-    } else {
-        let mut words = [0; IPC_WORDS];
-        let count = unload_words(tag, [a, b, c, d], &mut words);
-        O::decode_reply(tag.label(), &words[..count], handles.len())?
-    };
-    Ok((reply, handles))
+    if count <= IPC_REGISTER_WORDS {
+        return Ok(O::decode_reply(tag.label(), &registers[..count], handles)?);
+    }
+    let mut words = [0; IPC_WORDS];
+    let count = unload_words(tag, registers, &mut words);
+    Ok(O::decode_reply(tag.label(), &words[..count], handles)?)
 }
