@@ -289,8 +289,9 @@ impl<P: Platform> Kernel<P> {
         Err(Stop::Again)
     }
 
-    /// Undoes the mappings made through a handle, as far as one bounded step goes; adds
-    /// what it did to `work`. Says whether none is left.
+    /// Undoes the mappings made through a handle and leaves what was derived from it to
+    /// its parent, as far as one bounded step goes; adds what it did to `work`. Says
+    /// whether none is left.
     pub fn trim_slot(&self, cx: Cx, id: SlotId, work: &mut u64) -> bool {
         let slot = self.slots.get(id);
         while slot.mappings.get().is_some() {
@@ -299,7 +300,33 @@ impl<P: Platform> Kernel<P> {
             }
             *work += self.remove_mapping(cx, slot.mappings.get());
         }
+        while slot.child.get().is_some() {
+            if *work > STEP {
+                return false;
+            }
+            *work += 1;
+            self.raise_child(slot);
+        }
         true
+    }
+
+    /// Makes the first handle derived from this one derived from its parent instead.
+    fn raise_child(&self, slot: &Slot) {
+        let id = slot.child.get();
+        let child = self.slots.get(id);
+        let next = child.next.get();
+        slot.child.set(next);
+        if next.is_some() {
+            self.slots.get(next).prev.set(Id::NONE);
+        }
+        let parent = slot.parent.get();
+        if parent.is_some() {
+            self.adopt(parent, id);
+        } else {
+            child.parent.set(Id::NONE);
+            child.next.set(Id::NONE);
+            child.prev.set(Id::NONE);
+        }
     }
 
     /// Closes a handle: its mappings go, what was derived from it becomes derived from
@@ -361,18 +388,9 @@ impl<P: Platform> Kernel<P> {
         if next.is_some() {
             self.slots.get(next).prev.set(prev);
         }
-        let mut child = slot.child.get();
-        while child.is_some() {
-            let sibling = self.slots.get(child).next.get();
-            if parent.is_some() {
-                self.adopt(parent, child);
-            } else {
-                let orphan = self.slots.get(child);
-                orphan.parent.set(Id::NONE);
-                orphan.next.set(Id::NONE);
-                orphan.prev.set(Id::NONE);
-            }
-            child = sibling;
+        debug_assert!(slot.child.get().is_none(), "trimmed before");
+        while slot.child.get().is_some() {
+            self.raise_child(slot);
         }
     }
 
