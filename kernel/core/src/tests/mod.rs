@@ -16,5 +16,6 @@ mod port;
 mod queues;
 mod sched;
 mod snapshot;
+mod teardown;
 mod timers;
 mod world;

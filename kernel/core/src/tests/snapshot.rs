@@ -170,6 +170,8 @@ fn slots(k: &TestKernel, w: &mut Writer<'_>) {
         w.at("slot", index, NOBODY);
         w.put("owner", pair(slot.owner.get(), slot.parent.get()));
         if slot.owner.get().is_none() {
+            // As many fields as a used one, so that all lie where they did.
+            (0..7).for_each(|_| w.put("unused", 0));
             continue;
         }
         w.put("object", slot.object.get().into());
@@ -342,6 +344,12 @@ fn first_difference(
         .enumerate()
         .find(|(_, (old, new))| old.value != new.value && matters(old, new))
         .map(|(n, _)| n)
+}
+
+/// How many fields have changed.
+pub fn changes(before: &Snapshot, after: &Snapshot) -> usize {
+    let pairs = before.fields.iter().zip(&after.fields);
+    pairs.filter(|(old, new)| old.value != new.value).count()
 }
 
 /// Nothing has changed.
