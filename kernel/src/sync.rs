@@ -54,8 +54,8 @@ pub fn enter_exclusive(cpu: usize) {
 
 /// An exclusive context begins, where none has begun on this CPU.
 pub fn begin_exclusive(cpu: usize) {
-    for other in 0..COUNT.load(Ordering::Acquire) {
-        if LOCKS[other].held.swap(true, Ordering::Acquire) {
+    for (other, lock) in LOCKS.iter().enumerate().take(COUNT.load(Ordering::Acquire)) {
+        if lock.held.swap(true, Ordering::Acquire) {
             wait_for(other, cpu);
         }
     }

@@ -51,8 +51,11 @@ pub static CALLS: [FastCall; NUMBERS] = {
     calls[Syscall::HandleClose as usize] = handle_close;
     calls[Syscall::MessageCreate as usize] = message_create;
     calls[Syscall::MessageActivate as usize] = message_activate;
+    calls[Syscall::MessageDeactivate as usize] = message_deactivate;
     calls[Syscall::MessageBind as usize] = message_bind;
+    calls[Syscall::MessageUnbind as usize] = message_unbind;
     calls[Syscall::MessageRead as usize] = message_read;
+    calls[Syscall::VectorDrain as usize] = vector_drain;
     calls
 };
 
@@ -69,8 +72,11 @@ exclusive_calls! {
     handle_close(kernel, cx, a) = kernel.handle_close(cx, handle(a[0]));
     message_create(kernel, cx, a) = kernel.message_create(cx, handle(a[0]), a[1], a[2], a[3]);
     message_activate(kernel, cx, a) = kernel.message_activate(cx, handle(a[0]), a[1], a[2]);
+    message_deactivate(kernel, cx, a) = kernel.message_deactivate(cx, handle(a[0]));
     message_bind(kernel, cx, a) = kernel.message_bind(cx, handle(a[0]), handle(a[1]), a[2]);
+    message_unbind(kernel, cx, a) = kernel.message_unbind(cx, handle(a[0]));
     message_read(kernel, cx, a) = kernel.message_read(cx, handle(a[0]));
+    vector_drain(kernel, cx, a) = kernel.vector_drain(cx, handle(a[0]), a[1], a[2]);
 }
 
 /// The way of a call that needs an exclusive context, before any has begun.
