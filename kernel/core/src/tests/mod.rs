@@ -1,6 +1,7 @@
 //! Host tests.
 #![allow(dead_code)]
 
+mod budget;
 mod caps;
 mod dice;
 mod dispatch;
