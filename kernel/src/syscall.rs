@@ -167,14 +167,13 @@ extern "C" fn port_wait(a0: u64, a1: u64, a2: u64, a3: u64, _: u64, _: u64) -> *
     )
 }
 
-extern "C" fn port_signal(a0: u64, a1: u64, _: u64, _: u64, _: u64, _: u64) -> *const Frame {
+extern "C" fn port_signal(a0: u64, a1: u64, a2: u64, a3: u64, a4: u64, a5: u64) -> *const Frame {
     let cpu = arch::cpu_index();
     sync::enter(cpu);
-    perform(
-        cpu,
-        move |kernel, cx| kernel.port_signal(cx, handle(a0), a1),
-        move |cx| exclusively(cx, Syscall::PortSignal as u64, [a0, a1, 0, 0, 0, 0]),
-    )
+    match state::get().port_signal_fast(cpu, a0, a1) {
+        Some(thread) => irq::switch_to(cpu, thread),
+        None => go_on(cpu, a0, a1, a2, a3, a4, a5, Syscall::PortSignal as u64),
+    }
 }
 
 /// A number that no call has.

@@ -153,6 +153,46 @@ impl<P: Platform> Kernel<P> {
         Some(caller)
     }
 
+    /// `port_signal` for a more urgent thread that waits on this CPU.
+    #[inline(always)]
+    pub fn port_signal_fast(
+        &self,
+        cpu_index: usize,
+        handle: u64,
+        bits: u64,
+    ) -> Option<&'static Thread<P::Frame>> {
+        let cpu = self.cpu(cpu_index);
+        let (caller_id, caller) = self.caller(cpu)?;
+        let slot = self.find(caller.process.get(), handle, Kind::Port, Rights::SIGNAL)?;
+        let port = self.ports.get(slot.id());
+        let waiter_id = port.waiter.get();
+        if bits == 0 || waiter_id.is_none() || port.home.get() as usize != cpu_index {
+            return None;
+        }
+        let waiter = self.thread(waiter_id);
+        let level = waiter.level.get();
+        let urgent = cpu.ready.get() < level && caller.level.get() < level;
+        if !urgent || waiter.due.cpu.get() != NO_CPU {
+            return None;
+        }
+        caller.frame.set_result(0);
+        caller.state.set(State::Ready);
+        self.enqueue_first(cpu, caller_id, caller);
+        port.waiter.set(Id::NONE);
+        let packet = Packet {
+            key: port.signal.key.get(),
+            count: 1,
+            kind: port.signal.kind.get(),
+            first_ticks: self.platform.now(),
+            value: bits,
+        };
+        waiter.frame.set_result(1);
+        waiter.frame.set_values4(packet.to_values());
+        waiter.state.set(State::Running);
+        cpu.current.set(waiter_id);
+        Some(waiter)
+    }
+
     /// A device event for a thread that waits on this CPU.
     #[inline(always)]
     pub fn device_event_fast(
