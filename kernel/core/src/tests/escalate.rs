@@ -89,7 +89,7 @@ fn receiving_again_drops_the_caller_only_when_it_can_go_on() {
             endpoint_for(&world, &[a, b]);
             let ours = only(&world, &a, Kind::Endpoint);
             // Two more threads of a's process on its own CPU.
-            let mut more = || {
+            let more = || {
                 world.thread_in(root, a.process_handle, 1, 5);
                 world.k.process(a.process).threads.get()
             };

@@ -1,5 +1,4 @@
 //! Host tests.
-#![allow(dead_code)]
 
 mod budget;
 mod caps;
