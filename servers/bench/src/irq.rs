@@ -61,8 +61,17 @@ fn registers(pci: Handle) -> Result<Handle, &'static str> {
     handles.pop().map(libsys::object::Capability::leak).ok_or("no BAR")
 }
 
-/// Measures `irq_to_user` in this process and `irq_cycle` in the interrupted one.
+/// `irq_to_user` and `irq_cycle`.
 pub fn irq(bench: &Bench) -> Outcome {
+    let (to_user, cycle, overhead) = measure(bench)?;
+    to_user.print("irq_to_user", overhead);
+    cycle.print("irq_cycle", overhead);
+    Ok(())
+}
+
+/// Measures one in this process and the other in the interrupted one; says what the
+/// measuring costs, too.
+pub fn measure(bench: &Bench) -> Result<(Samples, Samples, u64), &'static str> {
     let pci = granted(bench.env, "pci")?;
     let device = Device::new(pci);
     device.enable(Enables::MEMORY_AND_MASTER).map_err(|_| "the device can not be enabled")?;
@@ -95,10 +104,8 @@ pub fn irq(bench: &Bench) -> Outcome {
     if status.delivered != (ROUNDS + WARM_UP) as u64 || status.coalesced != 0 {
         return Err("not every write made its own packet");
     }
-    to_user.print("irq_to_user", shared.overhead());
     let mut cycle = Samples::new();
     shared.counts().for_each(|count| cycle.add(count));
-    cycle.print("irq_cycle", shared.overhead());
     let _ = sys::handle_close(bar);
-    Ok(())
+    Ok((to_user, cycle, shared.overhead()))
 }

@@ -29,6 +29,9 @@ pub const ROUNDS: usize = 2000;
 /// Rounds that are not counted: ports and endpoints find their CPU, queues their order.
 pub const WARM_UP: usize = 50;
 
+/// What is measured together, and how.
+type Figure = (&'static str, fn(&peer::Bench) -> Outcome);
+
 /// Why there is a figure missing.
 pub type Outcome = Result<(), &'static str>;
 
@@ -41,7 +44,7 @@ fn main(env: &'static Startup) -> u64 {
         return 1;
     };
     let bench = peer::Bench { env, image };
-    let figures: [(&str, fn(&peer::Bench) -> Outcome); 6] = [
+    let figures: [Figure; 6] = [
         ("calibration", calibrate::calibration),
         ("null_syscall", ipc::null_syscall),
         ("ipc_call_reply", ipc::call_reply),

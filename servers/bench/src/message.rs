@@ -10,6 +10,7 @@ use tocsin_proto::StoreKind;
 use tocsin_proto::interrupt::{ANY_CPU, Alloc, Contiguity, Error};
 
 use crate::calibrate::{counter, overhead};
+use crate::irq;
 use crate::peer::{Bench, granted};
 use crate::samples::Samples;
 use crate::{Outcome, ROUNDS, WARM_UP};
@@ -79,6 +80,10 @@ fn bytes(bench: &Bench) -> Outcome {
         return Err("the kernel does not count as many messages as were made");
     }
     samples.print("kernel_bytes_per_message", 0);
+    // The interrupt path must not know how many there are.
+    let (to_user, _, overhead) = irq::measure(bench)?;
+    let net = to_user.min() - overhead;
+    println!("bench: irq_to_user with {} more messages alive: {net}", kept.len());
     for handle in kept {
         let _ = sys::handle_close(handle);
     }

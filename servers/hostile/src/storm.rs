@@ -8,7 +8,7 @@
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use libsys::map::Mapping;
 use libsys::sys;
 use libsys::thread::{self, JoinHandle, Placement};
@@ -58,7 +58,7 @@ impl Storms {
     fn look(&mut self, restarts: u64) -> Result<u64, Error> {
         let mut replaced = 0;
         for cpu in 0..self.seen.len() {
-            let count = read_count(self.counts + 8 * cpu as u64);
+            let count = counter(self.counts + 8 * cpu as u64).load(Relaxed);
             if count == self.seen[cpu] {
                 replaced += 1;
                 let new = self.start(cpu, restarts + replaced)?;
@@ -74,8 +74,8 @@ impl Storms {
 /// Storms until killed, or until so many storms were lost that the objects they left
 /// behind are in the way. Each thread counts its calls in a word of its own.
 pub fn run(env: &'static Startup) -> Result<u64, Error> {
-    let counter = granted(env, "counter")?;
-    let counts = Mapping::new(counter, 0, 4096, Rights::READ | Rights::WRITE)?.leak() as u64;
+    let shared = granted(env, "counter")?;
+    let counts = Mapping::new(shared, 0, 4096, Rights::READ | Rights::WRITE)?.leak() as u64;
     let cpus = env.cpus as usize;
     let rescue: Rescue = (0..cpus).map(|_| Default::default()).collect();
     let (seed, threads, seen) = (told(env, "seed"), Vec::new(), alloc::vec![0; cpus]);
@@ -103,16 +103,18 @@ pub fn run(env: &'static Startup) -> Result<u64, Error> {
     Ok(0)
 }
 
-/// The number of calls that a thread has made.
-fn read_count(address: u64) -> u64 {
-    let word: *const u64 = core::ptr::with_exposed_provenance(address as usize);
-    // SAFETY: as for writing it in `storm`.
-    unsafe { word.read_volatile() }
+/// The word in which a thread counts its calls.
+fn counter(address: u64) -> &'static AtomicU64 {
+    let word: *mut u64 = core::ptr::with_exposed_provenance_mut(address as usize);
+    // SAFETY: `run` mapped the page for the life of the process, and words of it are only
+    // used through this. A storm that unmaps the page by chance faults there, which is its
+    // own loss.
+    unsafe { AtomicU64::from_ptr(word) }
 }
 
 /// The storm of one thread.
 fn storm(env: &Startup, random: &mut Random, count: u64, rescue: &(AtomicU32, AtomicU32)) {
-    let counter: *mut u64 = core::ptr::with_exposed_provenance_mut(count as usize);
+    let count = counter(count);
     let mut objects = Objects::new(env);
     let mut calls = 0u64;
     loop {
@@ -127,10 +129,7 @@ fn storm(env: &Startup, random: &mut Random, count: u64, rescue: &(AtomicU32, At
         }
         one(random, &objects, rescue);
         calls += 1;
-        // SAFETY: `run` mapped the page for the life of the process, and this word of it is
-        // this thread's. A storm that unmaps the page by chance faults here, which is its
-        // own loss.
-        unsafe { counter.write_volatile(counter.read_volatile() + 1) };
+        count.fetch_add(1, Relaxed);
     }
 }
 

@@ -12,6 +12,7 @@ use tocsin_abi::packet::PacketKind;
 use tocsin_abi::startup::Startup;
 use tocsin_abi::{Error, Handle, Rights, Tag};
 
+use crate::answer::answers;
 use crate::harness::{Failure, Outcome, check, refused, same};
 use crate::kit::{self, Ctx, Own};
 use crate::role::{self, Role, granted};
@@ -25,13 +26,8 @@ crate::tests![
     ipc_handles_that_may_not_travel_are_refused,
     ipc_handles_for_a_full_receiver_are_refused,
     ipc_bad_tags_are_refused,
-    ipc_call_where_nobody_will_receive,
-    ipc_server_death_reaches_the_caller,
-    ipc_endpoint_death_reaches_the_queue,
-    ipc_receive_without_reply_fails_the_caller,
     ipc_reply_without_caller,
     ipc_refused_reply_keeps_the_caller,
-    ipc_caller_death_does_not_hurt_the_server,
     ipc_packets_and_calls_at_one_place,
     ipc_many_callers_get_their_own_replies,
 ];
@@ -40,12 +36,10 @@ crate::tests![
 pub const ROLES: &[Role] = &[
     Role { name: "echo", run: |env, _| role::code(echo(env)) },
     Role { name: "full_echo", run: |env, _| role::code(full_echo(env)) },
-    Role { name: "die_in_call", run: |env, how| role::code(die_in_call(env, how)) },
-    Role { name: "caller", run: |env, _| role::code(caller(env)) },
 ];
 
 /// What a label means to [`serve`], beyond an echo of the words.
-const ECHO: u32 = 1;
+pub const ECHO: u32 = 1;
 /// Answer with the badge.
 const BADGE: u32 = 2;
 /// Answer with the rights of each handle that came.
@@ -284,124 +278,6 @@ fn echo(env: &'static Startup) -> Result<u64, Error> {
     serve(granted(env, "there"))
 }
 
-fn ipc_call_where_nobody_will_receive(ctx: &Ctx) -> Outcome {
-    let endpoint = kit::endpoint()?;
-    let client = kit::duplicate(endpoint.h(), Rights::CALL)?;
-    let plan = Plan::new(ctx, "echo")?.grant("there", endpoint.h(), Rights::RECEIVE)?;
-    let victim = plan.start()?;
-    drop(endpoint);
-    call(client.h(), ECHO, &[1], &[])?;
-    // One caller waits in the queue of a server that never comes, one comes too late.
-    victim.kill()?;
-    victim.exit_code()?;
-    let handle = client.h();
-    answers(ctx, 0, move || call(handle, ECHO, &[1], &[]).err())?
-        .is(Some(Error::PeerDied), "a call after the last receiver's death")
-}
-
-/// What a worker's call answered.
-struct Answer(Worker, Arc<AtomicU64>);
-
-/// Lets a worker make a call that may never return.
-fn answers(
-    ctx: &Ctx,
-    cpu: u32,
-    ask: impl FnOnce() -> Option<Error> + Send + 'static,
-) -> Result<Answer, Failure> {
-    let answer = Arc::new(AtomicU64::new(0));
-    let place = answer.clone();
-    let worker = Worker::start(ctx, cpu, 3, move || {
-        place.store(ask().map_or(0xff00, |error| error as u64), SeqCst);
-    })?;
-    Ok(Answer(worker, answer))
-}
-
-impl Answer {
-    #[track_caller]
-    fn is(self, wanted: Option<Error>, what: &str) -> Outcome {
-        self.0.finished()?;
-        same(self.1.load(SeqCst), wanted.map_or(0xff00, |error| error as u64), what)
-    }
-}
-
-/// Receives a call and dies of it, one way or another.
-fn die_in_call(env: &'static Startup, how: &str) -> Result<u64, Error> {
-    sys::ipc_receive(granted(env, "there"))?;
-    role::ready(env)?;
-    match how {
-        "exit" => Ok(1),
-        "fault" => Ok(crate::arch::load(0)),
-        _ => role::wait_for_ever(),
-    }
-}
-
-fn ipc_server_death_reaches_the_caller(ctx: &Ctx) -> Outcome {
-    for cpu in 0..ctx.env.cpus {
-        for how in ["exit", "fault", "kill", "thread"] {
-            let (endpoint, up) = (kit::endpoint()?, kit::port()?);
-            let victim = Plan::new(ctx, &alloc::format!("die_in_call {how}"))?
-                .grant("there", endpoint.h(), Rights::RECEIVE)?
-                .grant("up", up.h(), Rights::SIGNAL)?
-                .on_cpu(cpu)
-                .start()?;
-            let handle = endpoint.h();
-            let answer = answers(ctx, 0, move || call(handle, ECHO, &[1], &[]).err())?;
-            kit::next(&up)?;
-            match how {
-                "kill" => victim.kill()?,
-                "thread" => sys::thread_kill(victim.thread()).map(|_| ())?,
-                _ => {}
-            }
-            answer.is(Some(Error::PeerDied), how)?;
-            victim.exit_code()?;
-        }
-    }
-    Ok(())
-}
-
-fn ipc_endpoint_death_reaches_the_queue(ctx: &Ctx) -> Outcome {
-    for cpu in 0..ctx.env.cpus {
-        let endpoint = kit::endpoint()?;
-        let client = kit::duplicate(endpoint.h(), Rights::CALL)?;
-        let handle = client.h();
-        let waiting = answers(ctx, cpu, move || call(handle, ECHO, &[1], &[]).err())?;
-        kit::sleep(5_000_000);
-        drop(endpoint);
-        waiting.is(Some(Error::PeerDied), "a queued call when the last receiver goes")?;
-        // A worker that comes too late finds no endpoint at all: then once more.
-        let mut answer = Error::BadHandle as u64;
-        for _ in 0..50 {
-            let endpoint = kit::endpoint()?;
-            let handle = endpoint.h();
-            let receiving = answers(ctx, cpu, move || sys::ipc_receive(handle).err())?;
-            kit::sleep(5_000_000);
-            drop(endpoint);
-            receiving.0.finished()?;
-            answer = receiving.1.load(SeqCst);
-            if answer != Error::BadHandle as u64 {
-                break;
-            }
-        }
-        same(answer, Error::PeerDied as u64, "a receiver when the endpoint goes")?;
-    }
-    Ok(())
-}
-
-fn ipc_receive_without_reply_fails_the_caller(ctx: &Ctx) -> Outcome {
-    for cpu in 0..ctx.env.cpus {
-        let endpoint = kit::endpoint()?;
-        let handle = endpoint.h();
-        let first = answers(ctx, cpu, move || call(handle, ECHO, &[1], &[]).err())?;
-        same(sys::ipc_receive(endpoint.h())?.values[2], 1, "the first call")?;
-        let second = answers(ctx, cpu, move || call(handle, ECHO, &[2], &[]).err())?;
-        same(sys::ipc_receive(endpoint.h())?.values[2], 2, "the second call")?;
-        first.is(Some(Error::PeerDied), "the caller that was passed over")?;
-        sys::ipc_reply(Tag::new(0, 0, 0), 0, 0, 0, 0)?;
-        second.is(None, "the caller that was answered")?;
-    }
-    Ok(())
-}
-
 fn ipc_reply_without_caller(ctx: &Ctx) -> Outcome {
     let none = Tag::new(0, 0, 0);
     refused(sys::ipc_reply(none, 0, 0, 0, 0), Error::NoCaller, "nobody called")?;
@@ -430,37 +306,6 @@ fn ipc_refused_reply_keeps_the_caller(ctx: &Ctx) -> Outcome {
     refused(sys::ipc_reply(one, 0, 0, 0, 0), Error::BadHandle, "no handle")?;
     sys::ipc_reply(Tag::new(0, 0, 0), 0, 0, 0, 0)?;
     answer.is(None, "the caller")
-}
-
-/// Calls and never comes back.
-fn caller(env: &'static Startup) -> Result<u64, Error> {
-    call(granted(env, "there"), ECHO, &[5], &[])?;
-    Ok(0)
-}
-
-fn ipc_caller_death_does_not_hurt_the_server(ctx: &Ctx) -> Outcome {
-    for cpu in 0..ctx.env.cpus {
-        let endpoint = kit::endpoint()?;
-        let plan = Plan::new(ctx, "caller")?.grant("there", endpoint.h(), Rights::CALL)?;
-        let victim = plan.on_cpu(cpu).start()?;
-        same(sys::ipc_receive(endpoint.h())?.values[2], 5, "its call")?;
-        victim.kill()?;
-        victim.exit_code()?;
-        let reply = sys::ipc_reply(Tag::new(0, 0, 0), 0, 0, 0, 0);
-        refused(reply, Error::NoCaller, "a reply to the dead")?;
-        // One that dies in the queue is never received.
-        let plan = Plan::new(ctx, "caller")?.grant("there", endpoint.h(), Rights::CALL)?;
-        let queued = plan.on_cpu(cpu).start()?;
-        kit::sleep(5_000_000);
-        queued.kill()?;
-        queued.exit_code()?;
-        let handle = endpoint.h();
-        let answer = answers(ctx, 0, move || call(handle, ECHO, &[6], &[]).err())?;
-        same(sys::ipc_receive(endpoint.h())?.values[2], 6, "the next caller")?;
-        sys::ipc_reply(Tag::new(0, 0, 0), 0, 0, 0, 0)?;
-        answer.is(None, "the next caller")?;
-    }
-    Ok(())
 }
 
 fn ipc_packets_and_calls_at_one_place(ctx: &Ctx) -> Outcome {
@@ -508,7 +353,7 @@ fn ipc_packets_and_calls_at_one_place(ctx: &Ctx) -> Outcome {
     let late = answers(ctx, 0, move || sys::port_wait(port_there, 0, 1, FOREVER).err())?;
     kit::sleep(2_000_000);
     sys::port_signal(port.h(), 1)?;
-    late.0.finished()
+    late.code().map(drop)
 }
 
 fn ipc_many_callers_get_their_own_replies(ctx: &Ctx) -> Outcome {

@@ -11,6 +11,7 @@
 
 extern crate alloc;
 
+mod answer;
 mod arch;
 mod calls;
 mod device;
@@ -21,6 +22,7 @@ mod harness;
 mod hostile;
 mod interrupt;
 mod ipc;
+mod ipc_death;
 mod kit;
 mod memory;
 mod message;
@@ -55,6 +57,7 @@ const KERNEL: &[&[Test]] = &[
     port::TESTS,
     timer::TESTS,
     ipc::TESTS,
+    ipc_death::TESTS,
     message::TESTS,
     vector::TESTS,
 ];
@@ -73,6 +76,7 @@ const ROLES: &[&[Role]] = &[
     process::ROLES,
     faults::ROLES,
     ipc::ROLES,
+    ipc_death::ROLES,
     message::ROLES,
 ];
 
