@@ -8,20 +8,32 @@
 //! space here: the CPU event *is* the LPI, a number for the whole machine, and only its CPU
 //! is chosen.
 //!
-//! The formats are values with `encode` and a strict `decode`. `ItsUnit` drives an ITS
+//! The formats are values with `encode` and a strict `decode`. [`ItsUnit`] drives an ITS
 //! through [`ItsRegisters`] and [`DmaRegion`](crate::vtd::DmaRegion), [`enable_lpis`] a
 //! redistributor's LPI side; nothing else here has an effect.
 
+mod backend;
+mod bringup;
 mod command;
+mod devices;
+mod events;
 mod ids;
+mod probe;
 mod property;
+mod queue;
 mod redistributor;
 mod registers;
 mod tables;
 mod unit;
 
+pub use bringup::{DeviceTable, ItsConfig, ItsInitError, ItsMemory, RedistributorTarget};
 pub use command::Command;
+pub use devices::{AttachError, Attached, DetachError};
+pub use events::{
+    Event, EventBlock, EventCapabilities, EventRemapper, EventReserveError, EventState, Stale,
+};
 pub use ids::{CollectionId, DeviceId, EventId, Lpi, RdBase};
+pub use probe::{ItsProbe, TableNeed};
 pub use property::{LpiProperty, LpiTable, LpiTableError, Priority};
 pub use redistributor::{
     LpisEnabled, PendingTableNeed, RedistributorControl, RedistributorError, RedistributorType,
@@ -32,7 +44,7 @@ pub use tables::{
     CommandBase, LevelOneEntry, MemoryAttributes, PageSize, PendingBase, PropertyBase, TableBase,
     TableKind,
 };
-pub use unit::ItsRegisters;
+pub use unit::{ItsError, ItsRegisters, ItsStep, ItsUnit};
 
 use crate::vtd::Malformed;
 

@@ -8,6 +8,9 @@ use crate::vtd::DmaRegion;
 pub struct Priority(u8);
 
 impl Priority {
+    /// The lowest there is.
+    pub const LOWEST: Self = Self(0xfc);
+
     /// `None` when one of the two low bits is set: a property has no room for them.
     pub const fn new(value: u8) -> Option<Self> {
         if value & 3 != 0 { None } else { Some(Self(value)) }
@@ -106,7 +109,6 @@ impl<M: DmaRegion> LpiTable<M> {
     }
 
     /// Writes a property. Redistributors may use the old one until INV and SYNC.
-    #[allow(dead_code)]
     pub(super) fn write(&mut self, lpi: Lpi, property: LpiProperty) {
         let (word, shift) = place(lpi);
         let old = self.memory.read64(word);

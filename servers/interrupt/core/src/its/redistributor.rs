@@ -1,7 +1,7 @@
 //! The LPI side of a redistributor, §5.1 and §12.11: where properties and pending bits are.
 //!
 //! Whoever owns the redistributors' frames calls [`enable_lpis`], once for each CPU and
-//! before `ItsUnit::new`, because an LPI must not reach a redistributor that has no
+//! before [`super::ItsUnit::new`], because an LPI must not reach a redistributor that has no
 //! tables yet.
 
 use super::registers::offset;
@@ -126,7 +126,7 @@ pub enum RedistributorError {
 /// A redistributor that takes LPIs. It holds the pending table for good.
 #[must_use = "the pending table belongs to the redistributor from here on"]
 pub struct LpisEnabled<M> {
-    /// Its name for commands: see GITS_TYPER.PTA.
+    /// Its name for commands: see [`super::RedistributorTarget`].
     pub processor: u16,
     /// Its pending table.
     pub pending: M,
