@@ -283,10 +283,6 @@ impl<P: Platform> Kernel<P> {
         if endpoint.senders.head.get().is_some() {
             self.check_local_sender(cx, endpoint)?;
         }
-        let port = endpoint.port.get();
-        if port.is_some() && self.ports.get(port).deaths.get() != 0 {
-            return Err(Stop::Escalate);
-        }
         Ok(())
     }
 

@@ -93,9 +93,6 @@ pub struct Port {
     pub endpoint: Cell<EndpointId>,
     /// Packets in its queue.
     pub queued: Cell<u32>,
-    /// Those of them that tell of deaths: taking one may mean to forget a process, which
-    /// needs an exclusive context.
-    pub deaths: Cell<u32>,
     head: Cell<Source>,
     tail: Cell<Source>,
     /// The port's own node, for `port_signal`.
@@ -113,7 +110,6 @@ impl Default for Port {
             waiter: Cell::default(),
             endpoint: Cell::default(),
             queued: Cell::default(),
-            deaths: Cell::default(),
             head: Cell::default(),
             tail: Cell::default(),
             signal: Node::default(),
@@ -124,7 +120,7 @@ impl Default for Port {
 }
 
 reset_cells!(Port {
-    home: NO_CPU, waiter: Id::NONE, endpoint: Id::NONE, queued: 0, deaths: 0,
+    home: NO_CPU, waiter: Id::NONE, endpoint: Id::NONE, queued: 0,
     head: Source::NONE, tail: Source::NONE, handles: 0, payer: Id::NONE;
     signal
 });
@@ -312,17 +308,13 @@ impl<P: Platform> Kernel<P> {
         }
         let node = self.node(source);
         self.withdraw(source, node);
-        let packet = Packet {
+        Some(Packet {
             key: node.key.get(),
             count: node.count.get(),
             kind: node.kind.get(),
             first_ticks: node.first.get(),
             value: node.value.get(),
-        };
-        if source.0 >> 28 == Tag::Death as u32 {
-            self.death_seen(source);
-        }
-        Some(packet)
+        })
     }
 
     /// Gives the packets that wait on a port to the receivers that wait at the endpoint
@@ -367,9 +359,6 @@ impl<P: Platform> Kernel<P> {
             self.move_home(port, cx)?;
         }
         if port.head.get() != Source::NONE {
-            if port.deaths.get() != 0 {
-                cx.need_exclusive()?;
-            }
             return self.take_packets(cx, port, buffer, capacity);
         }
         if port.waiter.get().is_some() {
@@ -483,18 +472,6 @@ impl<P: Platform> Kernel<P> {
     fn packet_returned(&self, source: Source) {
         if source.0 >> 28 == Tag::Message as u32 {
             self.take_back(self.messages.get(Id::new(source.0 & 0x0fff_ffff)));
-        } else if source.0 >> 28 == Tag::Death as u32 {
-            self.death_seen(source);
         }
-    }
-
-    /// A death packet has left its queue: its process may be forgotten. Exclusive
-    /// context only.
-    #[cold]
-    fn death_seen(&self, source: Source) {
-        let id = Id::new(source.0 & 0x0fff_ffff);
-        let deaths = &self.ports.get(self.process(id).death.port.get()).deaths;
-        deaths.set(deaths.get() - 1);
-        self.free_process_if_done(id);
     }
 }

@@ -141,10 +141,6 @@ impl<P: Platform> Kernel<P> {
         let process = self.process(id);
         let source = Source::new(Tag::Death, id.index());
         self.post(cx, source, &process.death, 1, process.exit_code.get())?;
-        if process.death.queued.get() {
-            let deaths = &self.ports.get(process.death.port.get()).deaths;
-            deaths.set(deaths.get() + 1);
-        }
         Ok(())
     }
 
@@ -255,11 +251,12 @@ impl<P: Platform> Kernel<P> {
     pub fn free_process_if_done(&self, id: ProcessId) {
         let process = self.process(id);
         let dead = process.phase.get() == Phase::Dead;
-        // Its death packet is part of it: somebody is still to read it.
-        let unread = process.death.queued.get();
-        if !dead || unread || process.handles.get() > 0 || process.used.get() > 0 {
+        if !dead || process.handles.get() > 0 || process.used.get() > 0 {
             return;
         }
+        // A packet that nobody has read goes too: nobody names this process any more, and
+        // an unread packet must not keep what somebody else pays for.
+        self.withdraw(Source::new(Tag::Death, id.index()), &process.death);
         let (next, prev) = (process.sibling_next.get(), process.sibling_prev.get());
         let creator = process.creator.get();
         if prev.is_some() {

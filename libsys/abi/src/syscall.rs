@@ -128,7 +128,8 @@ syscalls! {
     /// `handle_duplicate`. Returns the number the handle has over there.
     ProcessGrant = 17, process_grant(process: Handle, handle: Handle, rights: Rights, badge: u64)
         -> ["handle in the process"] ! [Widening, NoHandles, NoMemory, BadState];
-    /// Asks for a packet of kind `Death` when the process dies (now, if it has).
+    /// Asks for a packet of kind `Death` when the process dies (now, if it has). The binding
+    /// belongs to the process: when its last handle closes, an unread packet goes.
     ProcessBind = 18, process_bind(process: Handle, port: Handle, key: u64) -> ["0"] ! [AlreadyBound, NoMemory];
     /// Kills a process and what it created. Its handles are closed in bounded steps
     /// after this call returns; the death packet comes when that is done.

@@ -259,8 +259,11 @@ fn process_dies_with_its_creator(ctx: &Ctx) -> Outcome {
     refused(kit::listen(&deaths), Error::TimedOut, "the child lives")?;
     victim.kill()?;
     victim.exits_with(EXIT_KILLED, "the parent")?;
-    // Nobody names the child any more, so its packet may be gone with it; the process must
-    // be gone in any case.
+    // Nobody names the child any more. Its packet, if it is kept, keeps what it tells of;
+    // once that is seen the process must be gone.
+    if let Ok(packet) = kit::poll(&deaths) {
+        same((packet.key, packet.value), (1, EXIT_KILLED), "the child's death")?;
+    }
     same(ctx.stats()?.processes, before + 1, "the child is gone, the parent's handle is ours")?;
     drop(victim);
     same(ctx.stats()?.processes, before, "both are gone")

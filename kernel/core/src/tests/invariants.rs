@@ -112,7 +112,7 @@ fn check_handle_counts(k: &TestKernel, slots: &[SlotId]) {
         let process = k.process(id);
         assert_eq!(process.handles.get(), count, "handles of process {id:?}");
         let dead = process.phase.get() == Phase::Dead;
-        let kept = count > 0 || process.used.get() > 0 || process.death.queued.get();
+        let kept = count > 0 || process.used.get() > 0;
         assert!(!dead || kept, "process {id:?} is forgotten");
     }
     assert!(processes.keys().all(|index| k.processes.in_use().contains(&Id::new(*index))));
