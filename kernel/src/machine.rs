@@ -1,8 +1,10 @@
 //! The machine, as `kernel-core` sees it.
 
+use core::mem::offset_of;
+
 use kernel_core::Platform;
 use tocsin_abi::ipc::IpcBuffer;
-use tocsin_abi::limits::{IPC_WORDS, PAGE_BYTES, USER_END};
+use tocsin_abi::limits::{IPC_HANDLES, IPC_WORDS, PAGE_BYTES, USER_END};
 use tocsin_abi::{Error, Handle, Rights};
 
 use crate::arch::{self, paging};
@@ -12,8 +14,10 @@ use crate::sync;
 /// The real machine.
 pub struct Machine;
 
-fn ipc_buffer(buffer: u64) -> *mut IpcBuffer {
-    mm::direct(buffer).cast()
+/// Where handle `index` of an IPC buffer is, in the direct map.
+fn sent_handle(buffer: u64, index: usize) -> *mut Handle {
+    let handles = mm::direct(buffer).wrapping_add(offset_of!(IpcBuffer, handles));
+    handles.cast::<Handle>().wrapping_add(index % IPC_HANDLES)
 }
 
 /// Walks user memory page by page. All of it has been checked to be user addresses.
@@ -138,28 +142,29 @@ impl Platform for Machine {
     }
 
     fn ipc_copy(&self, from: u64, to: u64, count: usize) {
-        let (from, to) = (mm::direct(from).cast::<u64>(), mm::direct(to).cast::<u64>());
+        let first_word = |buffer| mm::direct(buffer).cast::<u64>().wrapping_add(4);
+        let (from, to) = (first_word(from), first_word(to));
         let count = count.saturating_sub(4).min(IPC_WORDS - 4);
         // SAFETY: 1. both are whole frames, and `count` keeps within the buffers' words.
         // 2. two threads have two buffers, unless a thread calls itself, which can not
         // be. 3. user code may write the source at the same time: then it sends what it
         // gets; the copy is of plain words, of which any bits are valid.
-        unsafe { core::ptr::copy(from.add(4), to.add(4), count) };
+        unsafe { core::ptr::copy(from, to, count) };
     }
 
     fn ipc_handle(&self, buffer: u64, index: usize) -> (Handle, Rights) {
-        let buffer = ipc_buffer(buffer);
-        // SAFETY: a whole frame, any bits are valid; volatile since user code may write.
-        let handle = unsafe { (&raw const (*buffer).handles[index]).read_volatile() };
+        // SAFETY: within a whole frame; any bits are valid. Volatile: user code may write.
+        let handle = unsafe { sent_handle(buffer, index).read_volatile() };
+        let rights = mm::direct(buffer).wrapping_add(offset_of!(IpcBuffer, rights));
+        let rights = rights.cast::<u16>().wrapping_add(index % IPC_HANDLES);
         // SAFETY: as above.
-        let rights = unsafe { (&raw const (*buffer).rights[index]).read_volatile() };
+        let rights = unsafe { rights.read_volatile() };
         (handle, Rights::from_bits_retain(rights))
     }
 
     fn ipc_set_handle(&self, buffer: u64, index: usize, handle: Handle) {
-        let buffer = ipc_buffer(buffer);
-        // SAFETY: a whole frame; volatile since user code may read.
-        unsafe { (&raw mut (*buffer).handles[index]).write_volatile(handle) };
+        // SAFETY: within a whole frame. Volatile: user code may read.
+        unsafe { sent_handle(buffer, index).write_volatile(handle) };
     }
 
     fn io_read(&self, port: u16, width: u64) -> Result<u64, Error> {

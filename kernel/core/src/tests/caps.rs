@@ -26,9 +26,9 @@ struct Known {
 #[derive(Clone, Debug)]
 enum Op {
     Create { by: usize, kind: usize },
-    Duplicate { from: usize, rights: u16, badge: u64 },
-    Grant { from: usize, to: usize, rights: u16, badge: u64 },
-    Send { to: usize, handles: Vec<(usize, u16)> },
+    Duplicate { from: usize, rights: Ask, badge: u64 },
+    Grant { from: usize, to: usize, rights: Ask, badge: u64 },
+    Send { to: usize, handles: Vec<(usize, Ask)> },
     Close { which: usize },
     Revoke { which: usize },
     UseAs { which: usize, other: usize },
@@ -42,9 +42,28 @@ const MADE: [(Kind, Syscall); 4] = [
     (Kind::Endpoint, Syscall::EndpointCreate),
 ];
 
-fn rights() -> impl Strategy<Value = u16> {
-    // Mostly what nearly every handle has.
-    prop_oneof![4 => Just(0x3fffu16), 2 => (0u16..14).prop_map(|bit| 0x3fff & !(1 << bit)), 1 => any::<u16>()]
+/// Which rights to ask for: of those that the source has, or whatever comes.
+#[derive(Clone, Copy, Debug)]
+enum Ask {
+    Without(u16),
+    Exactly(u16),
+}
+
+impl Ask {
+    fn of(self, source: &Known) -> u16 {
+        match self {
+            Ask::Without(lost) => source.rights.bits() & !lost,
+            Ask::Exactly(rights) => rights,
+        }
+    }
+}
+
+fn rights() -> impl Strategy<Value = Ask> {
+    prop_oneof![
+        6 => Just(Ask::Without(0)),
+        6 => (0u16..14).prop_map(|bit| Ask::Without(1 << bit)),
+        1 => any::<u16>().prop_map(Ask::Exactly),
+    ]
 }
 
 fn op() -> impl Strategy<Value = Op> {
@@ -170,6 +189,7 @@ impl Model {
             }
             Op::Duplicate { from, rights, badge } => {
                 let from = from % count;
+                let rights = rights.of(&self.known[from]);
                 let expected = self.derived(from, Rights::DUPLICATE, rights, badge);
                 let (owner, handle) = (self.known[from].owner, self.known[from].handle);
                 let thread = self.actors[owner].thread;
@@ -182,6 +202,7 @@ impl Model {
             }
             Op::Grant { from, to, rights, badge } => {
                 let from = from % count;
+                let rights = rights.of(&self.known[from]);
                 let expected = self.derived(from, Rights::TRANSFER, rights, badge);
                 let (owner, handle) = (self.known[from].owner, self.known[from].handle);
                 let arguments = [self.processes[owner][to], handle, rights.into(), badge];
@@ -247,7 +268,7 @@ impl Model {
     }
 
     /// A call that carries handles: all arrive or none, derived from the sender's.
-    fn send(&mut self, to: usize, handles: Vec<(usize, u16)>) {
+    fn send(&mut self, to: usize, handles: Vec<(usize, Ask)>) {
         let count = self.known.len();
         let from = self.known[handles[0].0 % count].owner;
         if from == to {
@@ -258,6 +279,7 @@ impl Model {
         let mut expected = Vec::new();
         for (index, &(which, rights)) in handles.iter().enumerate() {
             let which = which % count;
+            let rights = rights.of(&self.known[which]);
             let handle = Handle(self.known[which].handle as u32);
             self.world.k.platform.set_ipc_handle(buffer, index, handle, rights);
             let derived = self.derived(which, Rights::TRANSFER, rights, 0);

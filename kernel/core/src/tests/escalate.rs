@@ -3,7 +3,7 @@
 //! about the cases that random calls seldom reach.
 
 use tocsin_abi::limits::FOREVER;
-use tocsin_abi::{Kind, PacketKind, Rights, Syscall};
+use tocsin_abi::{Kind, Rights, Syscall};
 
 use super::invariants::check_invariants;
 use super::platform::FIRST_VECTOR;

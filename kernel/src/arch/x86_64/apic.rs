@@ -133,7 +133,7 @@ pub fn arm_timer(deadline: u64) {
         return;
     }
     let ahead = u128::from(deadline.saturating_sub(clock::now()));
-    let ticks = ahead * u128::from(TIMER_RATIO.load(Ordering::Relaxed)) >> 32;
+    let ticks = (ahead * u128::from(TIMER_RATIO.load(Ordering::Relaxed))) >> 32;
     // Too far away for the counter: it fires early and is armed again.
     let ticks = u32::try_from(ticks).unwrap_or(u32::MAX).max(1);
     write(TIMER_INITIAL, ticks);

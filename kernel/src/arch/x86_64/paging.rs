@@ -34,12 +34,12 @@ impl Table {
 
     fn get(self, index: usize) -> u64 {
         // SAFETY: a table is a whole frame under the direct map, and the index is masked.
-        unsafe { self.0.add(index & (ENTRIES - 1)).read_volatile() }
+        unsafe { self.0.wrapping_add(index & (ENTRIES - 1)).read_volatile() }
     }
 
     fn set(self, index: usize, value: u64) {
         // SAFETY: as in `get`; only whoever has the kernel to itself changes tables.
-        unsafe { self.0.add(index & (ENTRIES - 1)).write_volatile(value) };
+        unsafe { self.0.wrapping_add(index & (ENTRIES - 1)).write_volatile(value) };
     }
 
     /// The table below entry `index`, made when there is none. `None`: no frame.
@@ -181,10 +181,9 @@ pub fn plan(root: u64, address: u64, pages: u64) -> Result<u64, Error> {
                 missing += 1;
             }
         }
-        if let Some(table) = table {
-            if table.get(index(page, 0)) & Flags::PRESENT.bits() != 0 {
-                return Err(Error::AlreadyMapped);
-            }
+        let entry = table.map_or(0, |table| table.get(index(page, 0)));
+        if entry & Flags::PRESENT.bits() != 0 {
+            return Err(Error::AlreadyMapped);
         }
         page += PAGE_BYTES;
     }
@@ -208,7 +207,7 @@ pub fn map(root: u64, address: u64, physical: u64, pages: u64, rights: Rights, d
         for level in [3, 2, 1] {
             table = table.below(index(virt, level), TABLE_FLAGS).expect("frames were counted");
         }
-        table.set(index(virt, 0), physical + page * PAGE_BYTES | flags.bits());
+        table.set(index(virt, 0), (physical + page * PAGE_BYTES) | flags.bits());
     }
 }
 

@@ -85,8 +85,7 @@ static READY: AtomicBool = AtomicBool::new(false);
 
 fn pointer(index: usize) -> *mut PerCpu {
     assert!(index < MAX_CPUS);
-    // SAFETY: the index is within the array (asserted).
-    unsafe { (&raw mut CPUS).cast::<PerCpu>().add(index) }
+    (&raw mut CPUS).cast::<PerCpu>().wrapping_add(index)
 }
 
 /// Prepares CPU `index`'s part; called on that CPU, once.

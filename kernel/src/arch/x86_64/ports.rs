@@ -8,14 +8,14 @@ use x86_64::instructions::port::Port;
 /// # Errors
 /// None here: x86 has ports.
 pub fn io_read(port: u16, width: u64) -> Result<u64, Error> {
-    // SAFETY: the caller's handle covers the port; what the device does with the access
-    // is the holder's affair.
-    let value = unsafe {
-        match width {
-            1 => u64::from(Port::<u8>::new(port).read()),
-            2 => u64::from(Port::<u16>::new(port).read()),
-            _ => u64::from(Port::<u32>::new(port).read()),
-        }
+    // In each: what the device does with the access is the affair of the handle's holder.
+    let value = match width {
+        1 => u64::from(read_u8(port)),
+        // SAFETY: an I/O port read can not touch the kernel's memory; the caller's handle
+        // covers the port.
+        2 => u64::from(unsafe { Port::<u16>::new(port).read() }),
+        // SAFETY: as for two bytes.
+        _ => u64::from(unsafe { Port::<u32>::new(port).read() }),
     };
     Ok(value)
 }
