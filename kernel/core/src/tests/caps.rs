@@ -408,11 +408,11 @@ fn a_closed_handle_stays_dead_for_as_long_as_generations_last() {
     let port = world.must(root, Syscall::PortCreate, &[]);
     let old = world.must(root, Syscall::HandleDuplicate, &[port, 0, 0]);
     world.must(root, Syscall::HandleClose, &[old]);
-    // Sixty-odd places take turns, so 100,000 handles are some 1,600 generations.
-    for _ in 0..100_000 {
+    // Sixty-odd places take turns, so 50,000 handles are some 800 generations.
+    for _ in 0..50_000 {
         let new = world.must(root, Syscall::HandleDuplicate, &[port, 0, 0]);
         assert_ne!(new, old);
+        assert_eq!(world.ask(root, Syscall::HandleInfo, &[old]), Err(Error::BadHandle));
         world.must(root, Syscall::HandleClose, &[new]);
     }
-    assert_eq!(world.ask(root, Syscall::HandleInfo, &[old]), Err(Error::BadHandle));
 }
