@@ -202,11 +202,11 @@ impl Model {
 
     pub(super) fn close(&mut self, handle: u64) -> Result<(), Error> {
         let grant = self.grants.remove(&(handle as u32)).ok_or(Error::BadHandle)?;
-        if let Object::Message(index) = grant.object {
-            if !self.grants.values().any(|other| other.object == grant.object) {
-                self.trace.push("last handle closed".into());
-                self.messages[index].address = NO_PAIR;
-            }
+        if let Object::Message(index) = grant.object
+            && !self.grants.values().any(|other| other.object == grant.object)
+        {
+            self.trace.push("last handle closed".into());
+            self.messages[index].address = NO_PAIR;
         }
         Ok(())
     }

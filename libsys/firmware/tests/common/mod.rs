@@ -1,5 +1,5 @@
 //! What the tests of this crate share: memory to read from, tables to put there.
-#![allow(dead_code)]
+#![allow(dead_code, reason = "each test binary uses a part of these helpers")]
 
 use tocsin_firmware::{PhysReader, Unreadable};
 
