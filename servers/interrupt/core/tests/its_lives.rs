@@ -331,6 +331,7 @@ proptest! {
         for step in steps {
             world.step(step)?;
             prop_assert!(world.live.iter().all(|live| live.settled));
+            prop_assert_eq!(world.model.slips(), 0);
         }
         world.end()?;
     }

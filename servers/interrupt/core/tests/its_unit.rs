@@ -356,6 +356,10 @@ fn two_level_pages() {
     assert_eq!(unit.add_device_page(last, short).err().unwrap().0, AttachError::BadPage);
     for device in [last, A] {
         attach(&model, &mut unit, device, 1).unwrap();
+        // The page is clear: its other devices are none.
+        let neighbour = DeviceId::from_bits(device.bits() - 1);
+        let pair = Pair { address: translater(model.control_frame()), data: 0 };
+        assert_eq!(model.message(neighbour, pair), dropped(ItsDrop::NoDevice));
         let event = one(&mut unit, device);
         route(&mut unit, &event, 0);
         assert_eq!(model.message(device, unit.compose(&event)), pending(0, event.lpi()));

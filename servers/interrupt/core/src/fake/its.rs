@@ -9,7 +9,7 @@ use super::its_memory::{ItsRegion, Memory};
 use super::its_registers::{ItsFrame, RedistributorFrame, Registers};
 use crate::Pair;
 use crate::its::{
-    DeviceId, EventId, LevelOneEntry, Lpi, LpiProperty, PageSize, PropertyBase,
+    DeviceId, EventId, LevelOneEntry, Lpi, LpiProperty, PageSize, Priority, PropertyBase,
     RedistributorTarget, TableBase, TableKind, translater,
 };
 use crate::vtd::Malformed;
@@ -49,6 +49,8 @@ pub struct ItsOptions {
     pub redistributor_lpis: bool,
     /// GICR_CTLR.CES.
     pub can_disable_lpis: bool,
+    /// GITS_CTLR.Quiescent never reads one.
+    pub restless: bool,
     /// Reads of registers before a command is looked at.
     pub lag: u32,
 }
@@ -69,6 +71,7 @@ impl Default for ItsOptions {
             cpus: 2,
             redistributor_lpis: true,
             can_disable_lpis: false,
+            restless: false,
             lag: 0,
         }
     }
@@ -142,6 +145,7 @@ pub(super) struct Its {
     pub(super) mapped: BTreeMap<Lpi, (DeviceId, EventId)>,
     pub(super) last_owner: BTreeMap<Lpi, (DeviceId, EventId)>,
     dropped: BTreeMap<DeviceId, u64>,
+    slips: u32,
     pub(super) commands: u64,
     /// So many commands will stall the queue, each once.
     pub(super) stalls: u32,
@@ -165,6 +169,7 @@ impl ItsModel {
             mapped: BTreeMap::new(),
             last_owner: BTreeMap::new(),
             dropped: BTreeMap::new(),
+            slips: 0,
             commands: 0,
             stalls: 0,
             hung: false,
@@ -239,6 +244,12 @@ impl ItsModel {
     /// How many writes of this device vanished.
     pub fn dropped(&self, device: DeviceId) -> u64 {
         self.0.borrow().dropped.get(&device).copied().unwrap_or(0)
+    }
+
+    /// How often a disabled LPI, pending, was moved to where it is still enabled. It may come
+    /// through there: right only when the move was on its way before the LPI was disabled.
+    pub fn slips(&self) -> u32 {
+        self.0.borrow().slips
     }
 
     /// Commands executed since reset.
@@ -343,19 +354,30 @@ impl Its {
         self.redistributors[cpu].pending.insert(lpi);
     }
 
+    /// Allowed: the CPU may take it before INV. To be avoided where nothing is late.
+    fn check_move(&mut self, to: usize, lpi: Lpi) {
+        let cached = self.property(to, lpi).enabled;
+        if cached && !self.property_in_memory(to, lpi).enabled {
+            self.slips += 1;
+        }
+    }
+
+    fn property_in_memory(&mut self, cpu: usize, lpi: Lpi) -> LpiProperty {
+        let base = PropertyBase::decode(self.redistributors[cpu].properties);
+        let address = base.map_or(0, |base| base.address) + lpi.offset() as u64;
+        let byte = self.memory.read(address).unwrap_or(0) >> (8 * (address % 8));
+        LpiProperty::decode(byte as u8).unwrap_or_else(|error| {
+            self.violation(error.field);
+            LpiProperty { priority: Priority::LOWEST, enabled: false }
+        })
+    }
+
     /// The property as this redistributor has it, read when it has none.
     pub(super) fn property(&mut self, cpu: usize, lpi: Lpi) -> LpiProperty {
         if let Some(property) = self.redistributors[cpu].cache.get(&lpi) {
             return *property;
         }
-        let base = PropertyBase::decode(self.redistributors[cpu].properties);
-        let address = base.map_or(0, |base| base.address) + lpi.offset() as u64;
-        let byte = self.memory.read(address).unwrap_or(0) >> (8 * (address % 8));
-        let property = LpiProperty::decode(byte as u8);
-        let property = property.unwrap_or_else(|error| {
-            self.violation(error.field);
-            LpiProperty { priority: crate::its::Priority::LOWEST, enabled: false }
-        });
+        let property = self.property_in_memory(cpu, lpi);
         self.redistributors[cpu].cache.insert(lpi, property);
         property
     }
@@ -367,6 +389,8 @@ impl Its {
             match effect {
                 Effect::Invalidate(lpi) => {
                     redistributor.cache.remove(&lpi);
+                    // And kept from here on.
+                    self.property(cpu, lpi);
                 }
                 Effect::InvalidateAll => redistributor.cache.clear(),
                 Effect::Forget(lpi) => {
@@ -376,6 +400,7 @@ impl Its {
                 Effect::MoveTo(lpi, to) => {
                     if redistributor.pending.remove(&lpi) {
                         self.set_pending(to, lpi);
+                        self.check_move(to, lpi);
                     }
                 }
             }

@@ -210,6 +210,7 @@ impl ItsRegisters for ItsFrame {
         let mut its = self.0.borrow_mut();
         its.step();
         match offset {
+            offset::CONTROL if its.options.restless => its.registers.control & !QUIESCENT,
             offset::CONTROL => its.registers.control,
             _ => {
                 its.violation("a 32-bit read of no such register");
