@@ -27,6 +27,8 @@ const REFRESH: u64 = 48;
 const RESTARTS: u64 = 24;
 /// How often the main thread looks after them.
 const LOOK_NS: u64 = 8_000_000;
+/// Where a thread counts the calls that were accepted, behind the word for all.
+const ACCEPTED: u64 = 2048;
 /// Priority of the storm; the helpers' is one higher.
 const PRIORITY: u8 = 1;
 
@@ -114,7 +116,7 @@ fn counter(address: u64) -> &'static AtomicU64 {
 
 /// The storm of one thread.
 fn storm(env: &Startup, random: &mut Random, count: u64, rescue: &(AtomicU32, AtomicU32)) {
-    let count = counter(count);
+    let (count, accepted) = (counter(count), counter(count + ACCEPTED));
     let mut objects = Objects::new(env);
     let mut calls = 0u64;
     loop {
@@ -127,26 +129,27 @@ fn storm(env: &Startup, random: &mut Random, count: u64, rescue: &(AtomicU32, At
             // What waits at the endpoint can be woken through the port.
             let _ = sys::endpoint_bind(endpoint, port);
         }
-        one(random, &objects, rescue);
+        if one(random, &objects, rescue) {
+            accepted.fetch_add(1, Relaxed);
+        }
         calls += 1;
         count.fetch_add(1, Relaxed);
     }
 }
 
-/// One random call.
-fn one(random: &mut Random, objects: &Objects, rescue: &(AtomicU32, AtomicU32)) {
+/// One random call; says whether the kernel did what was asked.
+fn one(random: &mut Random, objects: &Objects, rescue: &(AtomicU32, AtomicU32)) -> bool {
     if random.one_in(16) {
         let number = if random.one_in(2) { random.below(128) } else { random.next() };
         if Syscall::from_number(number).is_none() {
-            let _ = sys::raw(number, core::array::from_fn(|_| random.next()));
-            return;
+            return sys::raw(number, core::array::from_fn(|_| random.next())).is_ok();
         }
     }
     let call = &SYSCALLS[random.below(SYSCALLS.len() as u64) as usize];
     let mut arguments = Chooser { random, objects }.arguments(call);
     match Syscall::from_number(call.number) {
         // Ends the storm: now and then, not always.
-        Some(Syscall::ProcessExit) if !random.one_in(64) => return,
+        Some(Syscall::ProcessExit) if !random.one_in(64) => return false,
         // A thread that waits does no harm: wait where somebody may ring.
         Some(Syscall::IpcReceive | Syscall::IpcReplyReceive | Syscall::IpcCall)
             if !random.one_in(32) =>
@@ -158,10 +161,10 @@ fn one(random: &mut Random, objects: &Objects, rescue: &(AtomicU32, AtomicU32)) 
             arguments[1] = 0x6000_0000 + random.below(256) * 4096;
         }
         // A thread of its own at a random place ends the process at once.
-        Some(Syscall::ThreadCreate) if arguments[0] == 0 && !random.one_in(64) => return,
+        Some(Syscall::ThreadCreate) if arguments[0] == 0 && !random.one_in(64) => return false,
         _ => {}
     }
-    let _ = sys::raw(call.number, arguments);
+    sys::raw(call.number, arguments).is_ok()
 }
 
 /// Rings every port now and then.

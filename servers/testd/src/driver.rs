@@ -304,7 +304,8 @@ impl Edu {
         Ok(())
     }
 
-    fn registers(&self) -> &Mapping {
+    /// Its registers.
+    pub fn registers(&self) -> &Mapping {
         &self.bar.mapping
     }
 }
@@ -333,9 +334,10 @@ impl Lsi {
         Client::new(ctx, self.claim.requester)
     }
 
-    /// Has the device write `data` to `address`, whatever they are: a memory move of four
-    /// bytes, then an interrupt instruction with code 1 (53C895A manual, chapter 5).
-    pub fn write(&self, address: u64, data: u32) {
+    /// Loads a script that writes `data` to `address`, whatever they are: a memory move of
+    /// four bytes, then an interrupt instruction with code 1 (53C895A manual, chapter 5).
+    /// Returns the register that starts it, where it is mapped here, and what to write.
+    pub fn load(&self, address: u64, data: u32) -> (u64, u32) {
         let base = self.ram.bus_address as u32;
         let script = [0xc000_0004, base + 0x40, address as u32, 0x9808_0000, 1];
         for (offset, word) in (0..).step_by(4).zip(script) {
@@ -343,7 +345,13 @@ impl Lsi {
         }
         self.ram.mapping.write32(0x40, data);
         // DSP, "DMA SCRIPTS Pointer": writing it starts the script.
-        self.registers.mapping.write32(0x2c, base);
+        (self.registers.mapping.address() as u64 + 0x2c, base)
+    }
+
+    /// Has the device write `data` to `address`.
+    pub fn write(&self, address: u64, data: u32) {
+        let (register, script) = self.load(address, data);
+        crate::arch::store32(register, script);
         // Reading ISTAT, DSTAT and SIST takes the chip's own interrupt back.
         for register in [0x14, 0x0c, 0x42] {
             let _ = self.registers.mapping.read8(register);

@@ -15,7 +15,7 @@ use tocsin_proto::pci::Describe;
 use tocsin_proto::{StoreKind, badge};
 
 use crate::arch;
-use crate::driver::{Client, EDU, Edu};
+use crate::driver::{Client, Edu};
 use crate::harness::{Failure, Outcome, check, same, skip, wrong};
 use crate::kit::{self, Accounts, Ctx, Own, RW};
 
@@ -178,7 +178,12 @@ fn hostile_random_calls(ctx: &Ctx) -> Outcome {
         faults += u64::from(code & EXIT_FAULT != 0);
         others.live(ctx)?;
     }
-    println!("testd: {} random calls, {seeds} processes, {faults} of them faulted", total());
+    let taken: u64 = (0..u64::from(ctx.env.cpus)).map(|cpu| window.read64(2048 + 8 * cpu)).sum();
+    println!(
+        "testd: {} random calls, {taken} of them accepted, {seeds} processes, {faults} faulted",
+        total()
+    );
+    check(taken > CALLS / 20, format!("only {taken} calls got past their checks"))?;
     others.client.free(irq.id)?;
     // The storm spoke to the interrupt server in this client's name.
     others.client.gone()?;
@@ -335,7 +340,6 @@ fn hostile_driver_dies_and_its_device_is_not(ctx: &Ctx) -> Outcome {
         let again = driver(ctx, &edu, "device exit", 1)?;
         same(again.death()?, 0, "the next driver")?;
         same(edu.claim.release()?, 0, "release")?;
-        check(EDU.0 == 0x1234, "")?;
     }
     others.live_and_have_all(ctx)
 }

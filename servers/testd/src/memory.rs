@@ -28,6 +28,7 @@ crate::tests![
     memory_mapping_dies_with_its_handle,
     memory_revoke_takes_mappings_of_other_processes,
     memory_address_needs_its_right,
+    log_text_must_be_readable_memory,
 ];
 
 /// Victims of these tests.
@@ -309,4 +310,30 @@ fn memory_address_needs_its_right(_: &Ctx) -> Outcome {
     check(address != 0 && address % PAGE_BYTES == 0, format_args!("address {address:#x}"))?;
     let less = kit::duplicate(memory.h(), Kind::Memory.all_rights() - Rights::ADDRESS)?;
     same(sys::memory_info(less.h())?.values[1], 0, "without ADDRESS")
+}
+
+fn log_text_must_be_readable_memory(ctx: &Ctx) -> Outcome {
+    let log = ctx.need("log")?;
+    let write = |address, bytes| sys::debug_write(log, address, bytes);
+    let memory = kit::memory(PAGE_BYTES)?;
+    map(&memory, HERE, PAGE_BYTES, Rights::READ)?;
+    for (address, what) in [
+        (0, "null"),
+        (HERE + PAGE_BYTES, "not mapped"),
+        (HERE + PAGE_BYTES - 8, "over the end of a mapping"),
+        (HERE - 8, "before the beginning of a mapping"),
+        (USER_END - 8, "over the end of user space"),
+        (USER_END, "above user space"),
+        (0x8000_0000_0000, "not canonical"),
+        (0xffff_8000_0000_0000, "kernel half"),
+        (0xffff_ffff_8000_0000, "kernel image"),
+        (u64::MAX - 7, "wraps around"),
+    ] {
+        refused(write(address, 16), Error::BadAddress, what)?;
+        refused(write(address, 256), Error::BadAddress, what)?;
+    }
+    for bytes in [0, 257, 1 << 32, u64::MAX] {
+        refused(write(HERE, bytes), Error::BadSize, format_args!("{bytes} bytes"))?;
+    }
+    Ok(())
 }

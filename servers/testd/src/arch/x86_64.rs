@@ -41,6 +41,12 @@ pub fn store(address: u64, value: u64) {
     unsafe { asm!("mov [{}], {}", in(reg) address, in(reg) value, options(nostack)) };
 }
 
+/// Writes four bytes to a device's register.
+pub fn store32(address: u64, value: u32) {
+    // SAFETY: as for `store`.
+    unsafe { asm!("mov [{}], {:e}", in(reg) address, in(reg) value, options(nostack)) };
+}
+
 /// Executes whatever is at `address`, with a return address on the stack.
 pub fn jump(address: u64) {
     // SAFETY: either the address is not executable, and the process ends, or the caller
