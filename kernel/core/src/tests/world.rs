@@ -11,7 +11,7 @@ use tocsin_abi::limits::MAX_CPUS;
 use tocsin_abi::{Error, Handle, Kind, Packet, Rights, Syscall, Tag};
 
 use super::dispatch::{Arguments, dispatch};
-use super::platform::FakePlatform;
+use super::platform::{FakeFrame, FakePlatform};
 use super::snapshot::{self, Snapshot};
 use crate::arena::{Arena, Id, Item, Reset};
 use crate::cpu::Cpu;
@@ -20,7 +20,7 @@ use crate::log::Log;
 use crate::message::Control;
 use crate::objects::{ProcessId, SlotId, ThreadId};
 use crate::platform::{Frame, Platform};
-use crate::thread::State;
+use crate::thread::{State, Thread};
 
 /// The kernel under test.
 pub type TestKernel = Kernel<FakePlatform>;
@@ -86,6 +86,10 @@ pub struct World {
     /// Check before and after each call that refusals and escalations change nothing.
     pub careful: Cell<bool>,
     buffers: Cell<u64>,
+    /// Take the short cuts, as the binary does.
+    pub fast: Cell<bool>,
+    /// How often each was taken: calls, replies, signals, device events.
+    pub short_cuts: [Cell<u32>; 4],
     /// By call number: answered well, refused, left waiting or ended.
     pub tally: RefCell<BTreeMap<u64, [u32; 3]>>,
     before: RefCell<Snapshot>,
@@ -160,6 +164,8 @@ impl World {
             roots,
             careful: Cell::new(true),
             buffers: Cell::new(IPC_BUFFERS + 0x1000),
+            fast: Cell::new(true),
+            short_cuts: Default::default(),
             tally: RefCell::default(),
             before: RefCell::default(),
             after: RefCell::default(),
@@ -167,7 +173,7 @@ impl World {
     }
 
     /// The frame of a thread.
-    pub fn frame(&self, thread: ThreadId) -> &'static super::platform::FakeFrame {
+    pub fn frame(&self, thread: ThreadId) -> &'static FakeFrame {
         &self.k.thread(thread).frame
     }
 
@@ -247,6 +253,9 @@ impl World {
         frame.again.set(None);
         let answers = frame.answers.get();
         let process = k.thread(thread).process.get();
+        if self.fast.get() && self.short_cut(cpu, number, arguments) {
+            return;
+        }
         self.enter(cpu, |cx| {
             let cx = Cx { thread, process, ..cx };
             match self.checked(cx, |cx| dispatch(k, cx, number, arguments)) {
@@ -273,6 +282,69 @@ impl World {
             Err(_) => 1,
         };
         self.tally.borrow_mut().entry(number).or_default()[outcome] += 1;
+    }
+
+    /// The short cuts of `kernel/src/syscall.rs`, in its order.
+    fn short_cut(&self, cpu: usize, number: u64, a: Arguments) -> bool {
+        let k = self.k;
+        let (tag, words) = (Tag(a[1]), [a[2], a[3], a[4], a[5]]);
+        let calls = number == Syscall::IpcCall as u64;
+        if number == Syscall::PortSignal as u64 {
+            return self.try_short(2, cpu, false, || k.port_signal_fast(cpu, a[0], a[1]));
+        }
+        if !calls && number != Syscall::IpcReplyReceive as u64 {
+            return false;
+        }
+        let short = || match calls {
+            true => k.ipc_call_fast::<false>(cpu, a[0], tag, words),
+            false => k.ipc_reply_receive_fast::<false>(cpu, a[0], tag, words),
+        };
+        let long = || match calls {
+            true => k.ipc_call_fast::<true>(cpu, a[0], tag, words),
+            false => k.ipc_reply_receive_fast::<true>(cpu, a[0], tag, words),
+        };
+        let kind = usize::from(!calls);
+        if self.try_short(kind, cpu, false, short) {
+            return true;
+        }
+        if tag.handles() > 0 {
+            return self.try_short(kind, cpu, true, long);
+        }
+        tag.words() > 4 && self.try_short(kind, cpu, false, long)
+    }
+
+    /// Tries a short cut: it does all, and the thread it answers with is the one that
+    /// runs; or it does nothing.
+    fn try_short(
+        &self,
+        kind: usize,
+        cpu: usize,
+        exclusive: bool,
+        attempt: impl Fn() -> Option<&'static Thread<FakeFrame>>,
+    ) -> bool {
+        let platform = &self.k.platform;
+        platform.cpu.set(cpu);
+        platform.exclusive.set(exclusive);
+        if self.careful.get() {
+            self.before.borrow_mut().take(self.k);
+        }
+        let taken = attempt();
+        platform.exclusive.set(false);
+        if self.careful.get() {
+            self.after.borrow_mut().take(self.k);
+            let (before, after) = (self.before.borrow(), self.after.borrow());
+            if taken.is_none() {
+                snapshot::assert_same(self.k, &before, &after, "no short cut");
+            } else if !exclusive {
+                snapshot::assert_local(self.k, &before, &after, cpu);
+            }
+        }
+        let Some(thread) = taken else { return false };
+        self.short_cuts[kind].set(self.short_cuts[kind].get() + 1);
+        let current = self.k.cpu(cpu).current.get();
+        assert!(core::ptr::eq(thread, self.k.thread(current)), "a switch to somebody else");
+        platform.loaded[cpu].set(thread.space.get());
+        true
     }
 
     /// Runs an operation; sees that a local one stays at home, and that a refused or
@@ -388,8 +460,11 @@ impl World {
 
     /// A device raises `vector` on `cpu`.
     pub fn device_event(&self, cpu: usize, vector: u8) {
-        let event = |cx| self.k.device_event(cx, vector).map(|()| 0);
-        self.interrupt(cpu, event);
+        let short = || self.k.device_event_fast(cpu, vector);
+        if !self.fast.get() || !self.try_short(3, cpu, false, short) {
+            let event = |cx| self.k.device_event(cx, vector).map(|()| 0);
+            self.interrupt(cpu, event);
+        }
     }
 
     /// An interrupt's body, as the binary's `irq` runs it.
