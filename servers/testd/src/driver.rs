@@ -329,6 +329,11 @@ impl Lsi {
         Ok(Lsi { claim, registers, ram })
     }
 
+    /// Its script RAM, for a store over it.
+    pub fn into_ram(self) -> Mapping {
+        self.ram.mapping
+    }
+
     /// As its client at the interrupt server.
     pub fn client(&self, ctx: &Ctx) -> Result<Client, Failure> {
         Client::new(ctx, self.claim.requester)

@@ -30,6 +30,7 @@ mod pci;
 mod port;
 mod process;
 mod role;
+mod store;
 mod thread;
 mod timer;
 mod vector;
@@ -63,7 +64,7 @@ const KERNEL: &[&[Test]] = &[
 ];
 
 /// Tests of the servers, and of devices through them.
-const SERVERS: &[&[Test]] = &[interrupt::TESTS, pci::TESTS, device::TESTS];
+const SERVERS: &[&[Test]] = &[interrupt::TESTS, pci::TESTS, store::TESTS, device::TESTS];
 
 /// What the hostile server may not achieve.
 const HOSTILE: &[&[Test]] = &[hostile::TESTS];
