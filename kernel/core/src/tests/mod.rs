@@ -5,6 +5,7 @@ mod caps;
 mod dice;
 mod dispatch;
 mod escalate;
+mod fast;
 mod hostile;
 mod invariants;
 mod ipc;

@@ -26,6 +26,20 @@ pub fn check(k: &TestKernel, slots: &[SlotId]) {
     check_deadlines(k);
     check_vectors(k);
     check_messages(k, slots);
+    check_first_places(k);
+}
+
+/// "Nobody" is the first place of each arena: short cuts look there, nothing changes it.
+fn check_first_places(k: &TestKernel) {
+    let (port, endpoint) = (k.ports.get(Id::NONE), k.endpoints.get(Id::NONE));
+    assert!(port.waiter.get().is_none() && port.queued.get() == 0 && port.endpoint.get().is_none());
+    assert!(endpoint.receivers.head.get().is_none() && endpoint.senders.head.get().is_none());
+    assert!(k.slots.get(Id::NONE).owner.get().is_none());
+    let thread = k.threads.get(Id::NONE);
+    assert!(thread.caller.get().is_none() && thread.server.get().is_none());
+    for index in 0..k.cpu_count.get() {
+        assert!(k.cpu(index).handoff.get().is_none(), "CPU {index} left a thread in between");
+    }
 }
 
 fn members(k: &TestKernel, queue: &ThreadQueue) -> Vec<ThreadId> {
