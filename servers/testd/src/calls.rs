@@ -164,11 +164,18 @@ fn call_table_is_covered(_: &Ctx) -> Outcome {
 fn call_with_a_dead_handle_is_refused(ctx: &Ctx) -> Outcome {
     let dead = kit::port()?.close();
     each_handle(ctx, |_, row, good, place, _, _| {
-        for bad in [dead.0, u32::MAX] {
+        // Dead, out of range, and words of more than 32 bits, whose low half may be a good
+        // handle, or zero, which some calls take for the caller itself.
+        let wide = [good[place] | 1 << 32, 1 << 32, 1 << 63];
+        for bad in [u64::from(dead.0), u32::MAX.into()].into_iter().chain(wide) {
             let mut arguments = good;
-            arguments[place] = u64::from(bad);
+            arguments[place] = bad;
             let result = sys::raw(row.0 as u64, arguments);
-            refused(result, Error::BadHandle, format_args!("{} argument {place}", row.0.name()))?;
+            refused(
+                result,
+                Error::BadHandle,
+                format_args!("{} argument {place}: {bad:#x}", row.0.name()),
+            )?;
         }
         Ok(())
     })

@@ -343,7 +343,7 @@ fn device_ims_wrong_addresses_raise_nothing(ctx: &Ctx) -> Outcome {
     // to no message are tried: to the kernel they are strays, and it lives on, even with
     // the numbers of exceptions. (Vectors below 16 are no
     // interrupts to a local APIC: Intel SDM volume 3, 11.5.2.)
-    for vector in (0x10..0x30).chain(0xf0..0xff) {
+    for vector in (0x10..0x30).chain(0xf0..=0xff) {
         ims.lsi.write(0xfee0_0000, vector);
         ims.lsi.write(0xfee0_1000, vector);
     }
