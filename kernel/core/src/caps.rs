@@ -354,14 +354,28 @@ impl<P: Platform> Kernel<P> {
             self.destroy_object(cx, slot);
         } else if slot.kind() == Kind::Message {
             self.message_handle_gone(cx, id, slot);
-        } else if slot.kind() == Kind::Endpoint && slot.rights().contains(Rights::RECEIVE) {
-            let endpoint = self.endpoints.get(slot.id());
-            if endpoint.receive_handles.get() == 0 {
-                self.fail_queues(cx, endpoint);
+        } else if slot.kind() == Kind::Endpoint {
+            self.endpoint_handle_gone(cx, id, slot);
+        } else if slot.kind() == Kind::Port {
+            let port = self.ports.get(slot.id());
+            if self.thread(port.waiter.get()).via.get() == id {
+                self.fail_waiter(cx, port);
             }
         }
         self.slots.free(id);
         self.release(owner, SLOT_BYTES);
+    }
+
+    /// An endpoint lives on without this handle, but nobody waits there through it; and
+    /// without a handle to receive nobody waits there at all.
+    fn endpoint_handle_gone(&self, cx: Cx, id: SlotId, slot: &Slot) {
+        let endpoint = self.endpoints.get(slot.id());
+        if endpoint.receive_handles.get() == 0 {
+            self.fail_queues(cx, endpoint);
+        } else {
+            self.fail_those_through(cx, &endpoint.senders, id);
+            self.fail_those_through(cx, &endpoint.receivers, id);
+        }
     }
 
     /// A message lives on without this handle: silent, if it was bound through it; the

@@ -122,7 +122,7 @@ impl<P: Platform> Kernel<P> {
     fn time_out(&self, cx: Cx, id: ThreadId) -> Result<(), Stop> {
         let thread = self.thread(id);
         debug_assert_eq!(thread.state.get(), State::Waiting);
-        let port = self.ports.get(crate::objects::PortId::new(thread.place.get()));
+        let port = self.ports.get(self.slots.get(thread.via.get()).id());
         if !cx.may(port.home.get()) {
             return Err(Stop::Escalate);
         }

@@ -14,7 +14,7 @@ use crate::arena::Id;
 use crate::cpu::Cpu;
 use crate::ipc::Words;
 use crate::kernel::Kernel;
-use crate::objects::{NO_CPU, ProcessId, ThreadId};
+use crate::objects::{NO_CPU, ProcessId, SlotId, ThreadId};
 use crate::platform::{Frame, Platform};
 use crate::slot::Slot;
 use crate::thread::{State, Thread};
@@ -146,7 +146,7 @@ impl<P: Platform> Kernel<P> {
         caller.server.set(Id::NONE);
         caller.state.set(State::Running);
         server.caller.set(Id::NONE);
-        server.place.set(slot.object.get());
+        server.via.set(SlotId::new(Handle(handle as u32).index() as u32));
         server.state.set(State::Receiving);
         self.push_back_thread(&endpoint.receivers, server_id, server);
         cpu.current.set(caller_id);

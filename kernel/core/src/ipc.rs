@@ -6,7 +6,7 @@ use tocsin_abi::{Error, Handle, Kind, Rights, Tag};
 
 use crate::arena::Id;
 use crate::kernel::{Cx, Kernel, Outcome, Stop};
-use crate::objects::{Endpoint, EndpointId, ThreadId};
+use crate::objects::{Endpoint, EndpointId, SlotId, ThreadId, ThreadQueue};
 use crate::platform::{Frame, Platform};
 use crate::thread::{State, Thread};
 
@@ -35,15 +35,14 @@ impl<P: Platform> Kernel<P> {
         if !tag.is_valid() {
             return Err(Error::BadArgument.into());
         }
-        let id: EndpointId = slot.id();
-        let endpoint = self.endpoints.get(id);
+        let endpoint = self.endpoints.get(slot.id());
         if !cx.may(endpoint.home.get()) {
             return Err(Stop::Escalate);
         }
         let badge = slot.badge.get();
         let receiver = endpoint.receivers.head.get();
         if receiver.is_none() {
-            return self.queue_call(cx, id, endpoint, Payload { badge, tag, words });
+            return self.queue_call(cx, handle, endpoint, Payload { badge, tag, words });
         }
         let server = self.thread(receiver);
         if !cx.may(server.cpu.get()) {
@@ -63,7 +62,7 @@ impl<P: Platform> Kernel<P> {
     /// Nobody receives: the call waits in the endpoint's queue.
     #[cold]
     #[inline(never)]
-    fn queue_call(&self, cx: Cx, id: EndpointId, endpoint: &Endpoint, payload: Payload) -> Outcome {
+    fn queue_call(&self, cx: Cx, handle: Handle, endpoint: &Endpoint, payload: Payload) -> Outcome {
         if endpoint.receive_handles.get() == 0 {
             return Err(Error::PeerDied.into());
         }
@@ -76,7 +75,7 @@ impl<P: Platform> Kernel<P> {
         for (cell, word) in thread.message[2..].iter().zip(payload.words) {
             cell.set(word);
         }
-        thread.place.set(id.index());
+        thread.via.set(SlotId::new(handle.index() as u32));
         self.push_back(&endpoint.senders, cx.thread);
         self.block(cx, State::Sending);
         Err(Stop::Set)
@@ -113,13 +112,12 @@ impl<P: Platform> Kernel<P> {
     #[inline(always)]
     pub fn ipc_receive(&self, cx: Cx, handle: Handle) -> Outcome {
         let slot = self.need(cx, handle, Kind::Endpoint, Rights::RECEIVE)?;
-        let id: EndpointId = slot.id();
-        let endpoint = self.endpoints.get(id);
+        let endpoint = self.endpoints.get(slot.id());
         if endpoint.home.get() as usize != cx.cpu {
             self.bring_home(cx, endpoint)?;
         }
         self.check_local_receive(cx, endpoint)?;
-        self.receive_at(cx, id, endpoint)
+        self.receive_at(cx, handle, endpoint)
     }
 
     /// Makes this CPU the endpoint's home, and that of the port tied to it.
@@ -138,7 +136,7 @@ impl<P: Platform> Kernel<P> {
     }
 
     #[inline(always)]
-    fn receive_at(&self, cx: Cx, id: EndpointId, endpoint: &Endpoint) -> Outcome {
+    fn receive_at(&self, cx: Cx, handle: Handle, endpoint: &Endpoint) -> Outcome {
         // First of all: it may escalate, and what follows may not be done twice.
         self.drop_caller(cx)?;
         if endpoint.port.get().is_some() {
@@ -153,7 +151,7 @@ impl<P: Platform> Kernel<P> {
             return self.receive_queued(cx, endpoint);
         }
         let me = self.thread(cx.thread);
-        me.place.set(id.index());
+        me.via.set(SlotId::new(handle.index() as u32));
         self.push_back_thread(&endpoint.receivers, cx.thread, me);
         self.block_thread(cx, me, State::Receiving);
         Err(Stop::Set)
@@ -260,8 +258,7 @@ impl<P: Platform> Kernel<P> {
         // Everything that can refuse or escalate the second half comes first, so that
         // the reply is not sent twice.
         let slot = self.need(cx, handle, Kind::Endpoint, Rights::RECEIVE)?;
-        let id: EndpointId = slot.id();
-        let endpoint = self.endpoints.get(id);
+        let endpoint = self.endpoints.get(slot.id());
         if endpoint.home.get() as usize != cx.cpu {
             self.bring_home(cx, endpoint)?;
         }
@@ -270,7 +267,7 @@ impl<P: Platform> Kernel<P> {
             Ok(_) | Err(Stop::Error(Error::NoCaller)) => {}
             Err(stop) => return Err(stop),
         }
-        self.receive_at(cx, id, endpoint)
+        self.receive_at(cx, handle, endpoint)
     }
 
     /// What receiving finds must be known to be for this context before anything is
@@ -307,6 +304,21 @@ impl<P: Platform> Kernel<P> {
                 self.thread(thread).frame.set_result(Error::PeerDied.to_register());
                 self.wake(cx, thread);
             }
+        }
+    }
+
+    /// Whoever waits in a queue through this handle waits no longer.
+    pub fn fail_those_through(&self, cx: Cx, queue: &ThreadQueue, via: SlotId) {
+        let mut id = queue.head.get();
+        while id.is_some() {
+            let thread = self.thread(id);
+            let next = thread.next.get();
+            if thread.via.get() == via {
+                self.unlink(queue, id);
+                thread.frame.set_result(Error::PeerDied.to_register());
+                self.wake(cx, id);
+            }
+            id = next;
         }
     }
 

@@ -11,7 +11,7 @@ use tocsin_abi::{Error, Handle, Kind, Packet, PacketKind, Rights};
 
 use crate::arena::{Id, Reset};
 use crate::kernel::{Cx, Kernel, Outcome, Stop};
-use crate::objects::{Endpoint, EndpointId, NO_CPU, PortId, ProcessId, ThreadId};
+use crate::objects::{Endpoint, EndpointId, NO_CPU, PortId, ProcessId, SlotId, ThreadId};
 use crate::platform::{Frame, Platform};
 use crate::reset_cells;
 use crate::thread::{State, Thread};
@@ -373,7 +373,7 @@ impl<P: Platform> Kernel<P> {
         }
         port.waiter.set(cx.thread);
         let thread = self.thread(cx.thread);
-        thread.place.set(slot.object.get());
+        thread.via.set(SlotId::new(handle.index() as u32));
         self.block_thread(cx, thread, State::Waiting);
         Err(Stop::Set)
     }
@@ -443,9 +443,8 @@ impl<P: Platform> Kernel<P> {
         Ok(0)
     }
 
-    /// A port's last handle is gone: its waiter fails, its packets go back.
-    pub fn destroy_port(&self, cx: Cx, id: PortId) {
-        let port = self.ports.get(id);
+    /// Whoever waits on a port waits no longer.
+    pub fn fail_waiter(&self, cx: Cx, port: &Port) {
         let waiter = port.waiter.replace(Id::NONE);
         if waiter.is_some() {
             let thread = self.thread(waiter);
@@ -453,6 +452,12 @@ impl<P: Platform> Kernel<P> {
             thread.frame.set_result(Error::PeerDied.to_register());
             self.wake(cx, waiter);
         }
+    }
+
+    /// A port's last handle is gone: its waiter fails, its packets go back.
+    pub fn destroy_port(&self, cx: Cx, id: PortId) {
+        let port = self.ports.get(id);
+        self.fail_waiter(cx, port);
         while port.head.get() != Source::NONE {
             let source = port.head.get();
             self.withdraw(source, self.node(source));

@@ -423,16 +423,16 @@ impl<P: Platform> Kernel<P> {
             State::New | State::Dead | State::Running => {}
             State::Ready => self.dequeue(id),
             State::Sending => {
-                let endpoint = self.endpoints.get(Id::new(thread.place.get()));
+                let endpoint = self.endpoints.get(self.slots.get(thread.via.get()).id());
                 self.unlink(&endpoint.senders, id);
             }
             State::Receiving => {
-                let endpoint = self.endpoints.get(Id::new(thread.place.get()));
+                let endpoint = self.endpoints.get(self.slots.get(thread.via.get()).id());
                 self.unlink(&endpoint.receivers, id);
             }
             State::Calling => self.thread(thread.server.get()).caller.set(Id::NONE),
             State::Waiting => {
-                self.ports.get(PortId::new(thread.place.get())).waiter.set(Id::NONE);
+                self.ports.get(self.slots.get(thread.via.get()).id()).waiter.set(Id::NONE);
                 self.cancel_wait_deadline(&thread.due);
             }
         }

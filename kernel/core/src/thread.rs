@@ -3,7 +3,7 @@
 use core::cell::Cell;
 
 use crate::arena::{Id, Reset};
-use crate::objects::{MappingId, NO_CPU, ProcessId, ThreadId};
+use crate::objects::{MappingId, NO_CPU, ProcessId, SlotId, ThreadId};
 use crate::platform::Frame;
 use crate::reset_cells;
 
@@ -80,8 +80,9 @@ pub struct Thread<F> {
     pub next: Cell<ThreadId>,
     /// Previous in that queue.
     pub prev: Cell<ThreadId>,
-    /// Endpoint or port it waits at.
-    pub place: Cell<u32>,
+    /// While it waits at an endpoint or port: the handle it does so through. When that
+    /// goes, the wait ends.
+    pub via: Cell<SlotId>,
     /// While `Calling`: the thread that will reply.
     pub server: Cell<ThreadId>,
     /// The thread that waits for our reply.
@@ -116,7 +117,7 @@ impl<F: Frame> Reset for Thread<F> {
         self.space.set(0);
         self.next.set(Id::NONE);
         self.prev.set(Id::NONE);
-        self.place.set(u32::MAX);
+        self.via.set(Id::NONE);
         self.server.set(Id::NONE);
         self.caller.set(Id::NONE);
         self.due.reset();

@@ -181,7 +181,7 @@ impl Scene {
 /// Goes through the same in both worlds; returns how often each short cut was taken.
 fn compare(ops: &[Op]) -> [u32; 4] {
     let (fast, slow) = (Scene::new(true), Scene::new(false));
-    fast.world.careful.set(ops.len() % 4 == 0);
+    fast.world.careful.set(ops.len().is_multiple_of(4));
     slow.world.careful.set(false);
     let (mut with, mut without) = (Snapshot::default(), Snapshot::default());
     for op in ops {

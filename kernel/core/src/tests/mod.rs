@@ -1,5 +1,6 @@
 //! Host tests.
 
+mod authority;
 mod budget;
 mod caps;
 mod dice;

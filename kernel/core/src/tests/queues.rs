@@ -103,7 +103,19 @@ fn check_threads(k: &TestKernel) {
     for id in k.threads.in_use() {
         let thread = k.threads.get(id);
         assert_eq!(thread.level.get(), 1 << thread.priority.get(), "level of {id:?}");
-        let (cpu, place) = (thread.cpu.get(), thread.place.get());
+        // Whoever waits holds the handle through which he waits.
+        let (cpu, via) = (thread.cpu.get(), k.slots.get(thread.via.get()));
+        let place = via.object.get();
+        let needs = match thread.state.get() {
+            State::Sending => Some((Kind::Endpoint, Rights::CALL)),
+            State::Receiving => Some((Kind::Endpoint, Rights::RECEIVE)),
+            State::Waiting => Some((Kind::Port, Rights::WAIT)),
+            _ => None,
+        };
+        if let Some((kind, rights)) = needs {
+            assert_eq!(via.owner.get(), thread.process.get(), "{id:?} waits by no right");
+            assert!(via.kind() == kind && via.rights().contains(rights), "{id:?} waits wrongly");
+        }
         let expected = match thread.state.get() {
             State::New | State::Dead => None,
             State::Ready => Some(std::format!("ready {cpu}")),

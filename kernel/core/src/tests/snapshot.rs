@@ -137,13 +137,13 @@ fn threads(k: &TestKernel, w: &mut Writer<'_>) {
         // The links belong to the queue that the thread is in.
         w.home = match thread.state.get() {
             State::Sending | State::Receiving => {
-                k.endpoints.get(Id::new(thread.place.get())).home.get()
+                k.endpoints.get(k.slots.get(thread.via.get()).id()).home.get()
             }
             _ => thread.cpu.get(),
         };
         w.put("links", pair(thread.next.get(), thread.prev.get()));
         w.home = thread.cpu.get();
-        w.hidden("place", thread.place.get().into());
+        w.hidden("via", thread.via.get().index().into());
         w.put("server, caller", pair(thread.server.get(), thread.caller.get()));
         for cell in &thread.message {
             w.hidden("message", cell.get());
