@@ -453,3 +453,30 @@ proptest! {
         }
     }
 }
+
+/// A budget of events in a window: what comes slowly enough is no storm, however much.
+#[test]
+fn a_slow_message_is_no_storm_and_a_fast_one_is_told_once() {
+    let mut rig = Rig::new();
+    let (vector, window_ns) = (FIRST_VECTOR.into(), 100);
+    rig.step(Op::Create);
+    rig.step(Op::Activate { message: 0, cpu: 0, vector });
+    rig.step(Op::Rate { message: 0, events: 3, window: window_ns });
+    let notice = |rig: &Rig| {
+        let arguments = [rig.control_port, 0, 1, 0];
+        rig.server(Syscall::PortWait, &arguments)
+            .map(|_| rig.world.packet(rig.world.root.thread).kind)
+    };
+    for _ in 0..20 {
+        for _ in 0..3 {
+            rig.world.device_event(0, FIRST_VECTOR);
+        }
+        rig.world.advance(window_ns * TICKS_PER_NS + 1);
+    }
+    assert_eq!(notice(&rig), Err(Error::TimedOut));
+    for _ in 0..20 {
+        rig.world.device_event(0, FIRST_VECTOR);
+    }
+    assert_eq!(notice(&rig), Ok(PacketKind::Storm as u32));
+    assert_eq!(notice(&rig), Err(Error::TimedOut));
+}

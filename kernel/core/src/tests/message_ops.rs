@@ -103,7 +103,7 @@ pub fn op() -> impl Strategy<Value = Op> {
         2 => m.clone().prop_map(|message| Op::Deactivate { message }),
         2 => m.clone().prop_map(|message| Op::Block { message }),
         2 => m.clone().prop_map(|message| Op::Unblock { message }),
-        2 => (m.clone(), 0u64..4, 0u64..3000)
+        2 => (m.clone(), 0u64..4, 0u64..500)
             .prop_map(|(message, events, window)| Op::Rate { message, events, window }),
         6 => (h.clone(), 0u64..9).prop_map(|(handle, key)| Op::Bind { handle, key }),
         2 => h.clone().prop_map(|handle| Op::Unbind { handle }),

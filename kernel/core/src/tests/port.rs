@@ -306,17 +306,16 @@ fn one_thread_waits_on_a_port() {
     let root = world.root.thread;
     let reader = world.spawn(root, 300_000, 0, 5);
     let second = world.spawn(root, 300_000, 1, 5);
+    let third = world.spawn(root, 300_000, 0, 5);
     let port = world.must(root, Syscall::PortCreate, &[]);
-    let handles = [reader, second]
+    let handles = [reader, second, third]
         .map(|to| world.grant(root, &to, port, tocsin_abi::Kind::Port.all_rights()));
     let wait =
         |who: Actor, handle| world.call(who.thread, Syscall::PortWait, &[handle, 0, 1, FOREVER]);
     assert_eq!(wait(reader, handles[0]), Answer::Blocked);
     assert_eq!(wait(second, handles[1]), Answer::Done(Err(Error::Busy)));
+    assert_eq!(wait(third, handles[2]), Answer::Done(Err(Error::Busy)));
     // The port's end wakes its waiter.
-    for handle in handles {
-        assert_ne!(handle, 0);
-    }
     world.must(root, Syscall::HandleRevoke, &[port]);
     world.must(root, Syscall::HandleClose, &[port]);
     assert_eq!(world.result(reader.thread), Err(Error::PeerDied));
