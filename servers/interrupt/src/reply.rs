@@ -25,13 +25,20 @@ const CLIENT_RIGHTS: Rights = Rights::READ
 pub struct Reply {
     frame: Frame,
     handles: [(Handle, Rights); IPC_HANDLES],
+    /// The messages that the handles are.
+    names: [u64; IPC_HANDLES],
     handle_count: usize,
 }
 
 impl Reply {
     const fn new() -> Self {
         let none = (Handle::NONE, Rights::empty());
-        Self { frame: Frame::empty(0), handles: [none; IPC_HANDLES], handle_count: 0 }
+        Self {
+            frame: Frame::empty(0),
+            handles: [none; IPC_HANDLES],
+            names: [0; IPC_HANDLES],
+            handle_count: 0,
+        }
     }
 
     #[inline]
@@ -59,20 +66,22 @@ impl Reply {
     pub fn messages<'a>(&mut self, made: impl Iterator<Item = &'a Allocated<Handle>>) {
         self.start(0);
         let mut reply = interrupt::Allocated::default();
-        for (message, place) in made.zip(&mut self.handles) {
+        let places = self.handles.iter_mut().zip(&mut self.names);
+        for (message, (place, name)) in made.zip(places) {
             let id = MessageId(message.id.bits());
             let ids = MessageIds { id, address: message.pair.address, data: message.pair.data };
             // There is room: `alloc` makes no more than fit into one reply.
             let _ = reply.messages.push(ids);
             *place = (message.handle, CLIENT_RIGHTS);
+            *name = message.id.bits();
             self.handle_count += 1;
         }
         reply.put(&mut self.frame.words);
     }
 }
 
-/// Serves until the endpoint is gone, and returns why. A reply that its caller can not take
-/// is dropped; the caller sees `PeerDied`.
+/// Serves until the endpoint is gone, and returns why. A caller that has no room for the
+/// messages it asked for is told so, and has none.
 pub fn serve<R: Remapper>(endpoint: Handle, interrupts: &mut Interrupts<R>) -> Error {
     let mut server = Server::new(endpoint);
     let mut reply = Reply::new();
@@ -83,6 +92,12 @@ pub fn serve<R: Remapper>(endpoint: Handle, interrupts: &mut Interrupts<R>) -> E
                 interrupts.call(request, server.words(), &mut reply);
                 let handles = &reply.handles[..reply.handle_count];
                 next = server.reply_receive(&reply.frame, handles);
+                // Only a reply fails so, and its caller still waits (`ipc_reply_receive`).
+                if matches!(next, Err(Error::NoMemory | Error::NoHandles)) {
+                    interrupts.not_delivered(&reply.names[..reply.handle_count]);
+                    reply.refuse(interrupt::Error::NoMemory);
+                    next = server.reply_receive(&reply.frame, &[]);
+                }
             }
             Ok(Event::Packet(packet)) => {
                 interrupts.packet(packet);

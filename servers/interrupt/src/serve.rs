@@ -4,7 +4,9 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use init_control::{ClientGone, SYSTEM_BADGE, SetQuota, SetSource};
-use interrupt_core::{AllocRequest, Core, Domain, FaultOwner, MessageId, Remapper, RequesterId};
+use interrupt_core::{
+    AllocRequest, Core, Domain, Error as CoreError, FaultOwner, MessageId, Remapper, RequesterId,
+};
 use libsys::ipc::Request;
 use libsys::object::now_ns;
 use libsys::println;
@@ -33,7 +35,6 @@ const BACK_OFF_NS: u64 = 100_000_000;
 /// A message that was blocked because of its rate.
 struct Held {
     id: MessageId,
-    owner: RequesterId,
     until_ns: u64,
 }
 
@@ -81,15 +82,17 @@ impl<R: Remapper> Interrupts<R> {
             Asked::Unblock(ask) => self.core.unblock(client, id(ask.id)),
             Asked::SetAffinity(ask) => {
                 let (id, cpus) = (id(ask.id), answer::cpus(ask.cpus));
+                // A reserved message has no target to answer with: nothing changes.
+                let before = self.core.info(client, id).map_err(answer::error)?;
+                before.target.ok_or(Error::BadState)?;
                 self.core.set_affinity(client, id, cpus).map_err(answer::error)?;
                 let info = self.core.info(client, id).map_err(answer::error)?;
-                // A reserved message has wanted CPUs and no target yet.
                 let target = info.target.ok_or(Error::BadState)?;
                 reply.ok(&answer::activated(target, info.entry));
                 return Ok(());
             }
             Asked::Describe(ask) => {
-                reply.ok(&self.describe(ask.cursor));
+                reply.ok(&self.describe(Some(client), ask.cursor));
                 return Ok(());
             }
             Asked::Info(_) => {
@@ -126,10 +129,11 @@ impl<R: Remapper> Interrupts<R> {
         Ok(())
     }
 
-    /// The message number `cursor` in the order of the domain tree.
-    fn describe(&self, cursor: u64) -> Description {
+    /// The message number `cursor` in the order of the domain tree, of all of a client's
+    /// own: no driver learns of another's messages (invariant 1).
+    fn describe(&self, client: Option<RequesterId>, cursor: u64) -> Description {
         let mut messages = self.core.describe().filter_map(|domain| match domain {
-            Domain::Message(info) => Some(info),
+            Domain::Message(info) if client.is_none_or(|it| it == info.client) => Some(info),
             _ => None,
         });
         let place = usize::try_from(cursor).unwrap_or(usize::MAX);
@@ -181,9 +185,11 @@ impl<R: Remapper> Interrupts<R> {
         // Late packets about messages that are gone or stopped mean nothing any more.
         let Ok(owner) = self.core.storm(id) else { return };
         println!("interrupt: a message of {owner} is past its rate budget and held back");
+        // Its last storm may have ended early, by its owner: that one's time is not this one's.
+        self.held.retain(|each| each.id != id);
         if self.held.len() < STORMS {
             let until_ns = now_ns().saturating_add(BACK_OFF_NS);
-            self.held.push(Held { id, owner, until_ns });
+            self.held.push(Held { id, until_ns });
         }
     }
 
@@ -193,13 +199,16 @@ impl<R: Remapper> Interrupts<R> {
         }
         let now = now_ns();
         let Self { core, held, .. } = self;
-        held.retain(|each| {
-            let waits = each.until_ns > now;
-            if !waits {
-                // Its owner may have unblocked or freed it meanwhile.
-                let _ = core.unblock(each.owner, each.id);
+        held.retain_mut(|each| {
+            if each.until_ns > now {
+                return true;
             }
-            waits
+            // What its owner has unblocked, blocked or freed meanwhile is left alone.
+            let late = matches!(core.storm_over(each.id), Err(CoreError::Hardware(_)));
+            if late {
+                each.until_ns = now.saturating_add(BACK_OFF_NS);
+            }
+            late
         });
     }
 
@@ -222,13 +231,29 @@ impl<R: Remapper> Interrupts<R> {
                 Err(error) => Err(error.into()),
             }
         } else if request.badge == SYSTEM_BADGE {
-            let done = self.system(request.label, words);
-            done.map(|()| reply.ok(&Nothing))
+            match Asked::decode(request.label, words, request.handles) {
+                // The inspector's view: everybody's.
+                Ok(Asked::Describe(ask)) => {
+                    reply.ok(&self.describe(None, ask.cursor));
+                    Ok(())
+                }
+                _ => self.system(request.label, words).map(|()| reply.ok(&Nothing)),
+            }
         } else {
             Err(Error::NotAClient)
         };
         if let Err(error) = result {
             reply.refuse(error);
+        }
+        self.tidy();
+    }
+
+    /// Ends messages that their client could not be given.
+    #[cold]
+    pub fn not_delivered(&mut self, names: &[u64]) {
+        for name in names {
+            // Nobody has heard of it, so nobody can have freed it.
+            let _ = self.core.orphaned(MessageId::from_bits(*name));
         }
         self.tidy();
     }

@@ -9,7 +9,9 @@ use libsys::pci::{Device, MappedBar};
 use libsys::sys;
 use tocsin_abi::message::MessageStatus;
 use tocsin_abi::{Error, Handle, Rights};
-use tocsin_proto::interrupt::{self as irq, Activated, Alloc, Contiguity, Information, MessageId};
+use tocsin_proto::interrupt::{
+    self as irq, Activated, Alloc, Contiguity, Information, MessageId, MessageRow,
+};
 use tocsin_proto::pci::{Claim, Enables, MsiMask, MsiUnmask, MsiWrite};
 use tocsin_proto::{StoreKind, badge};
 
@@ -103,6 +105,16 @@ impl Client {
     /// Moves a message.
     pub fn move_to(&self, id: MessageId, cpus: u64) -> Result<Activated, IrqError> {
         ask(self.h(), &irq::SetAffinity { id, cpus })
+    }
+
+    /// Every row that the server shows of its messages.
+    pub fn described(&self) -> Result<Vec<MessageRow>, IrqError> {
+        let (mut rows, mut cursor) = (Vec::new(), 0);
+        while let Some(row) = ask(self.h(), &irq::Describe { cursor })?.0 {
+            cursor = row.next;
+            rows.push(row);
+        }
+        Ok(rows)
     }
 
     /// What the server has to give.

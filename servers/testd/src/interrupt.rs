@@ -3,6 +3,8 @@
 
 use alloc::vec::Vec;
 use libsys::ipc::{AskError, call};
+use libsys::sys;
+use tocsin_abi::startup::Startup;
 use tocsin_abi::{Error as KernelError, Kind, Rights};
 use tocsin_proto::StoreKind;
 use tocsin_proto::interrupt::{ANY_CPU, Error, MessageId};
@@ -10,16 +12,20 @@ use tocsin_proto::interrupt::{ANY_CPU, Error, MessageId};
 use crate::driver::{Client, Irq, IrqError};
 use crate::harness::{Outcome, check, refused, same, skip, wrong};
 use crate::kit::{self, Ctx};
+use crate::role::{self, Role, granted};
+use crate::victim::Plan;
 
 crate::tests![
     interrupt_badge_zero_is_no_client,
     interrupt_garbage_changes_nothing,
     interrupt_client_rights_are_narrow,
     interrupt_messages_of_others_are_refused,
+    interrupt_messages_of_others_are_not_described,
     interrupt_ids_do_not_outlive_a_free,
     interrupt_states_allow_only_their_requests,
     interrupt_bad_arguments_are_refused,
     interrupt_quota_is_all_or_nothing,
+    interrupt_client_without_room_gets_nothing,
     interrupt_reserving_takes_no_vector,
     interrupt_exhausted_vectors_are_an_answer,
     interrupt_affinity_never_changes_the_pair,
@@ -28,6 +34,9 @@ crate::tests![
     interrupt_ims_needs_isolation,
     interrupt_many_messages_come_and_go,
 ];
+
+pub const ROLES: &[Role] =
+    &[Role { name: "full_client", run: |env, _| role::code(full_client(env)) }];
 
 /// Requester ids on a bus that the machine does not have.
 const GHOST: u16 = 0xfe10;
@@ -118,6 +127,20 @@ fn interrupt_messages_of_others_are_refused(ctx: &Ctx) -> Outcome {
     Ok(())
 }
 
+fn interrupt_messages_of_others_are_not_described(ctx: &Ctx) -> Outcome {
+    let (owner, other) = (Client::new(ctx, GHOST)?, Client::new(ctx, OTHER_GHOST)?);
+    let (mine, theirs) = (owner.one(StoreKind::PciMsi)?, other.one(StoreKind::PciMsi)?);
+    let own = owner.described()?;
+    same(own.len(), 1, "rows for the owner of one message")?;
+    check(own[0].id == mine.id && own[0].owner == GHOST, "its own message")?;
+    let last = call(owner.h(), 8, &[u64::MAX], &[])?;
+    same((last.label, last.words.len()), (0, 0), "a row far behind the last one")?;
+    owner.free(mine.id)?;
+    same(owner.described()?.len(), 0, "rows when it has none")?;
+    other.free(theirs.id)?;
+    Ok(())
+}
+
 fn interrupt_ids_do_not_outlive_a_free(ctx: &Ctx) -> Outcome {
     let client = Client::new(ctx, GHOST)?;
     let irq = client.one(StoreKind::PciMsi)?;
@@ -143,6 +166,9 @@ fn interrupt_states_allow_only_their_requests(ctx: &Ctx) -> Outcome {
     denied(client.deactivate(irq.id), Error::BadState, "deactivate while reserved")?;
     denied(client.block(irq.id), Error::BadState, "block while reserved")?;
     denied(client.unblock(irq.id), Error::BadState, "unblock while reserved")?;
+    if client.info()?.isolated {
+        denied(client.move_to(irq.id, 1), Error::BadState, "move while reserved")?;
+    }
     client.activate(irq.id)?;
     denied(client.activate(irq.id), Error::BadState, "activate twice")?;
     denied(client.unblock(irq.id), Error::BadState, "unblock while active")?;
@@ -189,6 +215,30 @@ fn interrupt_quota_is_all_or_nothing(ctx: &Ctx) -> Outcome {
     client.all_is_back(&before)?;
     client.alloc(StoreKind::PciMsi, 8, ANY_CPU)?.iter().try_for_each(|irq| client.free(irq.id))?;
     client.quota(64)
+}
+
+/// Asks for messages with no room for a handle; the exit code is the answer.
+fn full_client(env: &'static Startup) -> Result<u64, KernelError> {
+    let port = kit::port()?;
+    loop {
+        match sys::handle_duplicate(port.h(), Rights::SIGNAL, 0) {
+            Ok(_) => {}
+            Err(KernelError::NoMemory | KernelError::NoHandles) => break,
+            Err(error) => return Err(error),
+        }
+    }
+    let reply = call(granted(env, "there"), 1, &[8, StoreKind::PciMsi as u64, ANY_CPU], &[])?;
+    Ok(reply.label.into())
+}
+
+fn interrupt_client_without_room_gets_nothing(ctx: &Ctx) -> Outcome {
+    let client = Client::new(ctx, GHOST)?;
+    let before = client.at_rest()?;
+    let victim = Plan::with_budget(ctx, "full_client", 512 << 10)?
+        .grant("there", client.h(), Rights::CALL)?
+        .start()?;
+    victim.exits_with(Error::NoMemory as u64, "what the interrupt server answers")?;
+    client.all_is_back(&before)
 }
 
 fn interrupt_reserving_takes_no_vector(ctx: &Ctx) -> Outcome {

@@ -77,6 +77,7 @@ const ROLES: &[&[Role]] = &[
     process::ROLES,
     faults::ROLES,
     ipc::ROLES,
+    interrupt::ROLES,
     ipc_death::ROLES,
     message::ROLES,
 ];

@@ -159,7 +159,7 @@ by_id! {
     Unblock = 7 => Nothing;
 }
 
-/// Moves an active message to a CPU of `cpus`, in the remapper; the pair stays.
+/// Moves an active or blocked message to a CPU of `cpus`, in the remapper; the pair stays.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct SetAffinity {
     /// Which message.
@@ -176,7 +176,8 @@ operation! { SetAffinity = 5, handles 0 => Activated;
     get(reader) { Ok(SetAffinity { id: MessageId(reader.word()?), cpus: reader.word()? }) }
 }
 
-/// The next message for the inspector, from `cursor` on; start with zero.
+/// The next of the caller's messages, from `cursor` on; start with zero. The system's own
+/// servers see everybody's.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Describe {
     /// Zero, or [`MessageRow::next`] of the row before.

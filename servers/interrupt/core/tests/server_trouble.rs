@@ -139,6 +139,37 @@ fn storms() {
     assert_eq!(machine.fire(A, message.pair, message.handle), 1);
 }
 
+/// The back-off lets through what the storm blocked, and nothing that its owner blocked.
+#[test]
+fn storms_end_by_themselves_and_leave_the_owners_blocks_alone() {
+    let machine = machine(1);
+    let mut core = machine.server(&fake_config(machine.cpus(), 0x3f, 64, 32));
+    let message = alloc(&mut core, A, Kind::DeviceArray).unwrap();
+    let id = message.id;
+    assert_eq!(core.storm_over(id), Err(Error::BadState), "reserved");
+    core.activate(A, id).unwrap();
+    assert_eq!(core.storm_over(id), Err(Error::BadState), "no storm");
+    core.storm(id).unwrap();
+    core.storm_over(id).unwrap();
+    assert_eq!(machine.fire(A, message.pair, message.handle), 1);
+
+    core.storm(id).unwrap();
+    core.block(A, id).unwrap();
+    assert_eq!(core.storm_over(id), Err(Error::BadState), "the owner has made it its own");
+    assert_eq!(core.storm(id), Err(Error::BadState), "a late packet");
+    assert_eq!(core.storm_over(id), Err(Error::BadState));
+    assert_eq!(core.block(A, id), Err(Error::BadState), "blocked twice");
+    assert_eq!(machine.fire(A, message.pair, message.handle), 0);
+    core.unblock(A, id).unwrap();
+    assert_eq!(machine.fire(A, message.pair, message.handle), 1);
+
+    core.storm(id).unwrap();
+    core.deactivate(A, id).unwrap();
+    assert_eq!(core.storm_over(id), Err(Error::BadState), "reserved again");
+    core.free(A, id).unwrap();
+    assert_eq!(core.storm_over(id), Err(Error::BadId), "freed");
+}
+
 /// Blocked writes are told to the owner, strangers' are counted against them.
 #[test]
 fn faults_have_owners() {

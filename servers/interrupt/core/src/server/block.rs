@@ -9,9 +9,14 @@ use super::{Core, Error, MessageId, Outcome, target};
 use crate::{KernelMessages, Remapper, RequesterId};
 
 impl<R: Remapper, K: KernelMessages> Core<R, K> {
-    /// *active* → *blocked*: the vector stays, no packet comes, the entry is off.
+    /// *active* → *blocked*: the vector stays, no packet comes, the entry is off. A message
+    /// that a storm has blocked becomes its owner's to unblock.
     pub fn block(&mut self, client: RequesterId, id: MessageId) -> Outcome<(), K> {
         let slot = self.own(client, id)?;
+        let record = self.table.get_mut(slot);
+        if core::mem::take(&mut record.storm) {
+            return Ok(());
+        }
         self.close(slot)
     }
 
@@ -21,7 +26,8 @@ impl<R: Remapper, K: KernelMessages> Core<R, K> {
         let slot = self.table.find(id).ok_or(Error::BadId)?;
         match self.table.get(slot).state {
             State::Active => self.close(slot)?,
-            State::Blocked => {}
+            State::Blocked if self.table.get(slot).storm => {}
+            // Its owner was faster: what it blocked, it unblocks.
             _ => return Err(Error::BadState),
         }
         let record = self.table.get_mut(slot);
@@ -32,6 +38,20 @@ impl<R: Remapper, K: KernelMessages> Core<R, K> {
     /// *blocked* → *active*, and one packet.
     pub fn unblock(&mut self, client: RequesterId, id: MessageId) -> Outcome<(), K> {
         let slot = self.own(client, id)?;
+        self.reopen(slot)
+    }
+
+    /// The back-off after a storm is over: as `unblock`, if the storm still is what blocks
+    /// the message. What its owner has done with it since stays as it is.
+    pub fn storm_over(&mut self, id: MessageId) -> Outcome<(), K> {
+        let slot = self.table.find(id).ok_or(Error::BadId)?;
+        if !self.table.get(slot).storm {
+            return Err(Error::BadState);
+        }
+        self.reopen(slot)
+    }
+
+    fn reopen(&mut self, slot: u32) -> Outcome<(), K> {
         let record = self.table.get(slot);
         let (State::Blocked, Some(handle), Some(lease)) =
             (record.state, record.handle, &record.vector)
