@@ -10,7 +10,7 @@ use crate::kernel::{Cx, Kernel, Outcome};
 pub type Arguments = [u64; 6];
 
 fn handle(value: u64) -> Handle {
-    u32::try_from(value).map_or(Handle::NONE, Handle)
+    u32::try_from(value).map_or(Handle(u32::MAX), Handle)
 }
 
 fn rights(value: u64) -> Rights {

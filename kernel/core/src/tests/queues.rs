@@ -21,6 +21,7 @@ const END: u32 = u32::MAX;
 /// Checks everything.
 pub fn check(k: &TestKernel, slots: &[SlotId]) {
     check_threads(k);
+    check_running(k);
     check_places(k);
     check_packets(k);
     check_deadlines(k);
@@ -129,6 +130,20 @@ fn check_threads(k: &TestKernel) {
         assert_eq!(real, expected.into_iter().collect::<Vec<_>>(), "where thread {id:?} is");
     }
     assert!(places.is_empty(), "threads that do not live: {places:?}");
+}
+
+/// Nobody waits for a CPU that runs somebody less urgent, or nobody.
+fn check_running(k: &TestKernel) {
+    for index in 0..k.cpu_count.get() {
+        let cpu = k.cpu(index);
+        // Who was woken from afar is seen when the poke arrives.
+        if k.platform.poked[index].get() || cpu.ready.get() == 0 {
+            continue;
+        }
+        assert!(cpu.current.get().is_some(), "CPU {index} idles");
+        let priority = k.thread(cpu.current.get()).priority.get();
+        assert!(cpu.ready.get() >> priority <= 1, "CPU {index} runs somebody less urgent");
+    }
 }
 
 /// Endpoints and ports: homes, ties, and nobody waits for what is there.

@@ -296,3 +296,47 @@ fn two_that_hand_over_to_each_other_do_not_starve_a_third() {
     // 20 slices have passed.
     assert!(turns > 100, "the third has run {turns} times out of 1000");
 }
+
+#[test]
+fn a_woken_equal_waits_for_its_turn() {
+    let crew = Crew::new(&[(0, 1), (0, 1)]);
+    let (first, second) = (crew.running(0), Some(1 - crew.running(0).expect("somebody")));
+    crew.wait(0);
+    assert_eq!(crew.running(0), second);
+    crew.raise(first.expect("somebody"));
+    assert_eq!(crew.running(0), second, "an equal is no reason to stop");
+    crew.world.advance(SLICE);
+    assert_eq!(crew.running(0), first);
+}
+
+/// Two more urgent threads become ready in one interrupt, and rest again.
+#[test]
+fn preempted_by_two_at_once_goes_on_before_its_equals() {
+    let crew = Crew::new(&[(0, 1), (0, 1), (0, 5), (0, 5)]);
+    let until = crew.world.k.platform.clock.get() / TICKS_PER_NS + 1000;
+    for _ in 0..2 {
+        let port = crew.workers[crew.running(0).expect("somebody")].port;
+        crew.act(0, Syscall::PortWait, [port, 0, 1, until, 0, 0]);
+    }
+    let running = crew.running(0).expect("somebody");
+    assert!(running < 2);
+    crew.world.advance(1001 * TICKS_PER_NS);
+    for _ in 0..2 {
+        assert!(crew.running(0) >= Some(2));
+        crew.wait(0);
+    }
+    assert_eq!(crew.running(0), Some(running));
+}
+
+/// Waking somebody less urgent and then waiting lets the more urgent go first.
+#[test]
+fn a_call_to_the_less_urgent_lets_others_go_first() {
+    let crew = Crew::new(&[(0, 1), (0, 3), (0, 3)]);
+    let (server, client) = (&crew.workers[0], &crew.workers[1]);
+    let endpoint = crew.world.must(server.thread, Syscall::EndpointCreate, &[]);
+    assert_eq!(crew.world.call(server.thread, Syscall::IpcReceive, &[endpoint]), Answer::Blocked);
+    assert_eq!(crew.world.call(client.thread, Syscall::IpcCall, &[endpoint, 0]), Answer::Blocked);
+    assert_eq!(crew.running(0), Some(2));
+    crew.wait(0);
+    assert_eq!(crew.running(0), Some(0));
+}

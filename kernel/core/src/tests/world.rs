@@ -212,7 +212,7 @@ impl World {
     }
 
     /// Does something in the kernel as CPU `cpu`; then that CPU looks what to run.
-    fn enter<R>(&self, cpu: usize, action: impl FnOnce(Cx) -> R) -> R {
+    pub(super) fn enter<R>(&self, cpu: usize, action: impl FnOnce(Cx) -> R) -> R {
         let platform = &self.k.platform;
         platform.cpu.set(cpu);
         let cx = Cx { cpu, exclusive: false, thread: Id::NONE, process: Id::NONE };
@@ -221,7 +221,7 @@ impl World {
         result
     }
 
-    fn alone<R>(&self, cx: Cx, action: impl FnOnce(Cx) -> R) -> R {
+    pub(super) fn alone<R>(&self, cx: Cx, action: impl FnOnce(Cx) -> R) -> R {
         self.k.platform.exclusive.set(true);
         let result = action(Cx { exclusive: true, ..cx });
         self.k.platform.exclusive.set(false);
@@ -315,7 +315,7 @@ impl World {
 
     /// Tries a short cut: it does all, and the thread it answers with is the one that
     /// runs; or it does nothing.
-    fn try_short(
+    pub(super) fn try_short(
         &self,
         kind: usize,
         cpu: usize,
@@ -349,7 +349,11 @@ impl World {
 
     /// Runs an operation; sees that a local one stays at home, and that a refused or
     /// escalated one changed nothing.
-    fn checked(&self, cx: Cx, action: impl FnOnce(Cx) -> Result<u64, Stop>) -> Result<u64, Stop> {
+    pub(super) fn checked(
+        &self,
+        cx: Cx,
+        action: impl FnOnce(Cx) -> Result<u64, Stop>,
+    ) -> Result<u64, Stop> {
         if !self.careful.get() {
             return action(cx);
         }
@@ -456,67 +460,6 @@ impl World {
     pub fn grant(&self, from: ThreadId, target: &Actor, handle: u64, rights: Rights) -> u64 {
         let rights = u64::from(rights.bits());
         self.must(from, Syscall::ProcessGrant, &[target.process_handle, handle, rights, 0])
-    }
-
-    /// A device raises `vector` on `cpu`.
-    pub fn device_event(&self, cpu: usize, vector: u8) {
-        let short = || self.k.device_event_fast(cpu, vector);
-        if !self.fast.get() || !self.try_short(3, cpu, false, short) {
-            let event = |cx| self.k.device_event(cx, vector).map(|()| 0);
-            self.interrupt(cpu, event);
-        }
-    }
-
-    /// An interrupt's body, as the binary's `irq` runs it.
-    fn interrupt(&self, cpu: usize, body: impl Fn(Cx) -> Result<u64, Stop>) {
-        self.enter(cpu, |cx| {
-            if self.checked(cx, &body).is_err() {
-                let result = self.alone(cx, |cx| self.checked(cx, &body));
-                assert_eq!(result, Ok(0));
-            }
-        });
-    }
-
-    /// CPU `cpu`'s timer interrupt. It does one thing after the other, so an escalation
-    /// may come after some of them.
-    pub fn timer_tick(&self, cpu: usize) {
-        // It fires once.
-        self.k.platform.timers[cpu].set(u64::MAX);
-        self.enter(cpu, |cx| {
-            if self.k.timer_interrupt(cx).is_err() {
-                let result = self.alone(cx, |cx| self.k.timer_interrupt(cx));
-                assert_eq!(result, Ok(()));
-            }
-        });
-    }
-
-    /// CPU `cpu` takes a poke, if one is on its way.
-    pub fn take_poke(&self, cpu: usize) {
-        if self.k.platform.poked[cpu].replace(false) {
-            self.enter(cpu, |cx| self.k.poke_interrupt(cx));
-        }
-    }
-
-    /// Time passes; timers that are due fire.
-    pub fn advance(&self, ticks: u64) {
-        let platform = &self.k.platform;
-        platform.clock.set(platform.clock.get() + ticks);
-        for cpu in 0..self.k.cpu_count.get() {
-            if platform.timers[cpu].get() <= platform.clock.get() {
-                self.timer_tick(cpu);
-            }
-        }
-    }
-
-    /// Lets CPUs work at teardowns until none is left.
-    pub fn settle(&self) {
-        for round in 0.. {
-            assert!(round < 100_000, "a teardown never ends");
-            if self.k.dying.get().is_none() {
-                return;
-            }
-            self.resume(round % self.k.cpu_count.get());
-        }
     }
 
     /// What a thread that was told to repeat its call has to issue.
