@@ -232,7 +232,7 @@ impl Rig {
         let rights = source.rights.difference(Rights::from_bits_retain(lost));
         let arguments = [source.handle, offset, size, rights.bits().into()];
         let result = self.ask(Syscall::PhysicalSlice, &arguments);
-        let aligned = offset % PAGE_BYTES == 0 && size % PAGE_BYTES == 0;
+        let aligned = offset.is_multiple_of(PAGE_BYTES) && size.is_multiple_of(PAGE_BYTES);
         let expected = match () {
             () if !aligned => Err(Error::Misaligned),
             () if !source.alive => Err(Error::BadHandle),
@@ -287,14 +287,16 @@ impl Rig {
             () if !known.alive => Err(Error::BadHandle),
             () if !known.rights.contains(protection) => Err(Error::MissingRight),
             () if protection.contains(Rights::WRITE | Rights::EXECUTE) => Err(Error::WriteExecute),
-            () if address % PAGE_BYTES != 0 || size % PAGE_BYTES != 0 => Err(Error::Misaligned),
+            () if !address.is_multiple_of(PAGE_BYTES) || !size.is_multiple_of(PAGE_BYTES) => {
+                Err(Error::Misaligned)
+            }
             () if size == 0 => Err(Error::BadSize),
             () if address < USER_START
                 || address.checked_add(size).is_none_or(|end| end > USER_END) =>
             {
                 Err(Error::BadAddress)
             }
-            () if offset % PAGE_BYTES != 0 => Err(Error::Misaligned),
+            () if !offset.is_multiple_of(PAGE_BYTES) => Err(Error::Misaligned),
             () if offset.checked_add(size).is_none_or(|end| end > known.size) => {
                 Err(Error::OutOfRange)
             }
