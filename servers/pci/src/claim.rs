@@ -87,7 +87,7 @@ impl Claim {
     /// Takes everything back. The order matters: the device can no longer write to memory
     /// before the memory becomes somebody else's.
     pub fn end(mut self) {
-        silence(&mut self.config, &self.function);
+        let stopped = silence(&mut self.config, &self.function);
         for endpoint in &self.endpoints {
             report(endpoint.revoke());
         }
@@ -97,7 +97,11 @@ impl Claim {
         for memory in &self.dma {
             report(memory.revoke());
         }
-        // Dropping closes the last handles, and with them the memory goes.
+        // Dropping closes the last handles, and with them the memory goes; unless the device
+        // may still write to it. Then it is lost to the system, but nobody else gets hurt.
+        if !stopped {
+            core::mem::forget(core::mem::take(&mut self.dma));
+        }
     }
 }
 
@@ -107,8 +111,9 @@ fn report(revoked: Result<(), tocsin_abi::Error>) {
     }
 }
 
-/// Ends messages, DMA and decoding, and waits until the device has taken note.
-fn silence(config: &mut Page, function: &Function) {
+/// Ends messages, DMA and decoding, and waits until the device has taken note. Says
+/// whether it did.
+fn silence(config: &mut Page, function: &Function) -> bool {
     if let Some(offset) = function.msi
         && let Ok(msi) = Msi::read(config, function.address, offset)
     {
@@ -124,7 +129,9 @@ fn silence(config: &mut Page, function: &Function) {
     // A configuration read returns after the device's earlier writes have arrived (PCIe
     // §2.4.1: completions push posted requests).
     let now = config.read16(function.address, 0x04);
-    if command.is_err() || now & Command::BUS_MASTER.bits() != 0 {
+    let stopped = command.is_ok() && now & Command::BUS_MASTER.bits() == 0;
+    if !stopped {
         println!("pci: {} does not stop (command {now:#06x})", function.address);
     }
+    stopped
 }
