@@ -337,7 +337,6 @@ fn device_ims_is_not_lost_while_it_moves(ctx: &Ctx) -> Outcome {
 
 fn device_ims_wrong_addresses_raise_nothing(ctx: &Ctx) -> Outcome {
     let ims = Ims::new(ctx, 2)?;
-    let good = &ims.irqs[0];
     // Compatibility format (bit 4 of the address clear), which the remapper blocks. QEMU 7.2
     // does not (`vtd_interrupt_remap_msi` passes it on unseen), so only vectors that belong
     // to no message are tried: to the kernel they are strays, and it lives on, even with
@@ -351,9 +350,12 @@ fn device_ims_wrong_addresses_raise_nothing(ctx: &Ctx) -> Outcome {
     for handle in [0x7000u64, 0x7fff, 0x3abc] {
         ims.lsi.write(0xfee0_0010 | handle << 5, 0);
     }
-    for data in [0xffff, 1 << 15] {
-        // With the subhandle valid bit the data is added to the handle.
-        ims.lsi.write(good.address | 1 << 3, data);
+    // With the subhandle valid bit the data is added to the handle. QEMU adds in 16 bits
+    // (`vtd_interrupt_remap_msi`), so a sum past the table's end is a low entry, perhaps one
+    // of our own; hence sums that lead to entries that nobody has.
+    for (unused, irq) in [(0x3abcu32, &ims.irqs[0]), (0x7fff, &ims.irqs[1])] {
+        let handle = (irq.address >> 5) as u32 & 0x7fff;
+        ims.lsi.write(irq.address | 1 << 3, unused.wrapping_sub(handle) & 0xffff);
     }
     refused(kit::listen(&ims.port), Error::TimedOut, "a packet from a made-up pair")?;
     ims.arrives(0)?;
