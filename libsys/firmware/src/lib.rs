@@ -21,6 +21,7 @@ pub mod mcfg;
 mod requester;
 mod scope;
 mod sdt;
+pub mod tree;
 mod walk;
 
 pub use blob::Blob;
