@@ -1,8 +1,10 @@
 //! Building the bare-metal programs: kernel, boot stub and every server.
 
+use crate::arch::Arch;
 use crate::command;
-use crate::setup::compiler::{Compiler, TARGET, cargo};
-use crate::setup::{OBJCOPY, Setup};
+use crate::elf;
+use crate::setup::Setup;
+use crate::setup::compiler::{Compiler, cargo};
 use crate::ui::say;
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
@@ -11,7 +13,7 @@ use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// How the programs are optimised.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Deserialize)]
@@ -33,6 +35,7 @@ impl fmt::Display for Profile {
 /// What a build produced, without debug sections (those stay in `target/bare`).
 pub struct Programs {
     pub kernel: PathBuf,
+    /// What `qemu -kernel` takes: an ELF file on x86_64 (PVH), a raw Linux `Image` on aarch64.
     pub stub: PathBuf,
     servers: BTreeMap<String, PathBuf>,
 }
@@ -92,32 +95,41 @@ fn bare_crate(package: Package) -> Option<BareCrate> {
     ours.then_some(BareCrate { package: package.name, binary })
 }
 
-/// Builds everything that runs on the machine.
-pub fn build(setup: &Setup, compiler: &Compiler, profile: Profile) -> Result<Programs> {
+/// Builds everything that runs on the machine: `crates`, for the compiler's architecture.
+pub fn build(
+    setup: &Setup,
+    compiler: &Compiler,
+    crates: &[BareCrate],
+    profile: Profile,
+) -> Result<Programs> {
     let start = Instant::now();
-    say(format!("building kernel and servers ({profile}, {})", compiler.description()));
-    let crates = bare_crates(setup)?;
+    let arch = compiler.arch;
+    say(format!("building kernel and servers ({arch}, {profile}, {})", compiler.description()));
     let mut command = compiler.cargo(setup, "build");
     if profile == Profile::Release {
         command.arg("--release");
     }
-    for bare in &crates {
+    for bare in crates {
         command.args(["-p", &bare.package]);
     }
-    command::run(&mut command, "the bare-metal build")?;
+    command::run(&mut command, &format!("the bare-metal build for {arch}"))?;
 
-    let built = setup.workspace.target("bare").join(TARGET).join(profile.to_string());
-    let stripped = setup.workspace.target_dir(format!("programs/{profile}"))?;
+    let built = setup.workspace.target("bare").join(arch.target()).join(profile.to_string());
+    let bootable = setup.workspace.target_dir(format!("programs/{arch}/{profile}"))?;
     let mut programs =
         Programs { kernel: PathBuf::new(), stub: PathBuf::new(), servers: BTreeMap::new() };
-    for bare in crates {
-        let program = stripped.join(&bare.binary);
-        strip(setup, &built.join(&bare.binary), &program)?;
-        match bare.package.as_str() {
-            "kernel" => programs.kernel = program,
-            "boot-stub" => programs.stub = program,
+    for BareCrate { package, binary } in crates {
+        let (from, to) = (built.join(binary), bootable.join(binary));
+        let convert = match (package.as_str(), arch) {
+            ("boot-stub", Arch::Aarch64) => elf::flatten,
+            _ => elf::strip,
+        };
+        make(&from, &to, convert)?;
+        match package.as_str() {
+            "kernel" => programs.kernel = to,
+            "boot-stub" => programs.stub = to,
             _ => {
-                programs.servers.insert(bare.binary, program);
+                programs.servers.insert(binary.clone(), to);
             }
         }
     }
@@ -125,20 +137,17 @@ pub fn build(setup: &Setup, compiler: &Compiler, profile: Profile) -> Result<Pro
     Ok(programs)
 }
 
-/// Copies `from` to `to` without debug sections, unless that was done already.
-fn strip(setup: &Setup, from: &Path, to: &Path) -> Result<()> {
+/// Makes `to` from `from` by `convert`, unless that was done already.
+fn make(from: &Path, to: &Path, convert: fn(&[u8]) -> Result<Vec<u8>>) -> Result<()> {
     let made = |path: &Path| fs::metadata(path).and_then(|data| data.modified());
     let source = made(from).with_context(|| format!("the build left no {}", from.display()))?;
     if made(to).is_ok_and(|copy| copy > source) {
         return Ok(());
     }
-    let mut command = Command::new(setup.tool(&OBJCOPY)?);
-    command.arg("--strip-debug").arg(from).arg(to);
-    let done = command::capture(&mut command, Duration::from_secs(60))?;
-    if !done.success() {
-        bail!("objcopy failed: {}", done.reason());
-    }
-    Ok(())
+    let program = fs::read(from).with_context(|| format!("cannot read {}", from.display()))?;
+    let program =
+        convert(&program).with_context(|| format!("{} cannot be booted", from.display()))?;
+    fs::write(to, program).with_context(|| format!("cannot write {}", to.display()))
 }
 
 #[cfg(test)]

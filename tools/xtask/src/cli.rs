@@ -1,5 +1,6 @@
 //! The command line. Every option's meaning is its doc comment, which `--help` prints.
 
+use crate::arch::Arch;
 use crate::machine::Loader;
 use crate::setup::Setup;
 use crate::workspace::Workspace;
@@ -22,7 +23,7 @@ enum Command {
     /// Succeeds only when the guest reports success. What is missing (QEMU, UEFI firmware, the
     /// bare-metal compiler target) is installed first, unless --no-install is given.
     Run(RunOptions),
-    /// Write a disk image that boots on UEFI and on BIOS machines.
+    /// Write a disk image that boots on UEFI machines, and for x86_64 also on BIOS machines.
     Image(ImageOptions),
     /// Run the host tests, then the QEMU scenarios of ci/scenarios.toml.
     ///
@@ -35,7 +36,7 @@ enum Command {
     /// reasons for `allow`, approved dependencies.
     Check,
     /// Run clippy, with warnings denied, on the crates that only build for bare metal.
-    Clippy(SetupOptions),
+    Clippy(ClippyOptions),
     /// Draw the authority that a manifest grants, as Graphviz text.
     Graph(GraphOptions),
     /// Print the reference page of system calls from the table that declares them.
@@ -98,7 +99,10 @@ pub struct RunOptions {
     /// Boot this scenario of ci/scenarios.toml: its machine, manifest and inputs.
     #[arg(long, default_value = "boot-demo")]
     pub scenario: String,
-    /// Machine of ci/scenarios.toml [default: the scenario's].
+    /// Architecture [default: the machine's, or x86_64].
+    #[arg(long, value_enum)]
+    pub arch: Option<Arch>,
+    /// Machine of ci/scenarios.toml [default: the scenario's first of the architecture].
     #[arg(long)]
     pub machine: Option<String>,
     /// Kill the guest after this many seconds.
@@ -110,7 +114,10 @@ pub struct RunOptions {
 
 #[derive(Args)]
 pub struct ImageOptions {
-    /// Where to write the image [default: target/tocsin.img].
+    /// Architecture of the machine that will boot it.
+    #[arg(long, value_enum, default_value = "x86_64")]
+    pub arch: Arch,
+    /// Where to write the image [default: target/tocsin.img, or target/tocsin-aarch64.img].
     #[arg(long)]
     pub out: Option<PathBuf>,
     /// Build without optimisation.
@@ -136,6 +143,9 @@ pub enum TestKind {
 pub struct TestOptions {
     /// Run only tests and scenario variants whose name contains this text.
     pub filter: Option<String>,
+    /// Run only the scenarios on machines of one architecture [default: of each].
+    #[arg(long, value_enum)]
+    pub arch: Option<Arch>,
     /// Run only one half.
     #[arg(long, value_enum)]
     pub only: Option<TestKind>,
@@ -151,9 +161,21 @@ pub struct TestOptions {
 
 #[derive(Args)]
 pub struct BenchOptions {
+    /// Architecture to measure on.
+    #[arg(long, value_enum, default_value = "x86_64")]
+    pub arch: Arch,
     /// Also write the figures to this file, as JSON.
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
+    #[command(flatten)]
+    pub setup: SetupOptions,
+}
+
+#[derive(Args)]
+pub struct ClippyOptions {
+    /// Architecture to check for.
+    #[arg(long, value_enum, default_value = "x86_64")]
+    pub arch: Arch,
     #[command(flatten)]
     pub setup: SetupOptions,
 }
@@ -181,7 +203,7 @@ pub fn dispatch() -> Result<bool> {
         Command::Test(options) => crate::test::run(&workspace, &setup(options.setup), &options),
         Command::Bench(options) => crate::bench::run(&workspace, &setup(options.setup), &options),
         Command::Check => crate::check::run(&workspace),
-        Command::Clippy(options) => crate::clippy::run(&setup(options)),
+        Command::Clippy(options) => crate::clippy::run(&setup(options.setup), &options),
         Command::Graph(options) => crate::graph::run(&workspace, &setup(options.setup), &options),
         Command::Syscalls => crate::syscalls::write(&workspace),
     }

@@ -1,6 +1,7 @@
 //! A guest's command line: the machine, what it boots, and how many CPUs it has.
 
-use crate::setup::Ovmf;
+use crate::arch::Arch;
+use crate::setup::Firmware;
 use serde::Deserialize;
 use std::ffi::OsString;
 use std::fmt;
@@ -42,7 +43,7 @@ pub enum Media {
     /// `firmware` has its own copy of the variables.
     Uefi {
         image: PathBuf,
-        firmware: Ovmf,
+        firmware: Firmware,
     },
     Bios {
         image: PathBuf,
@@ -51,6 +52,7 @@ pub enum Media {
 
 /// One guest.
 pub struct Machine {
+    pub arch: Arch,
     /// The board and its devices, in QEMU's words (a `[machine.*]` table of ci/scenarios.toml).
     pub board: Vec<String>,
     pub smp: u32,
@@ -60,16 +62,13 @@ pub struct Machine {
     pub extra: Vec<String>,
 }
 
-/// The guest ends QEMU by writing to this port; `(value << 1) | 1` is QEMU's exit status.
-const EXIT_DEVICE: &str = "isa-debug-exit,iobase=0xf4,iosize=0x04";
-
 impl Machine {
     /// QEMU's arguments.
     pub fn arguments(&self) -> Vec<OsString> {
         let mut words: Vec<OsString> = self.board.iter().map(OsString::from).collect();
         let mut add = |text: &str| words.extend(text.split(' ').map(OsString::from));
         add(&format!("-smp {} -m {}", self.smp, self.memory_mib));
-        add(&format!("-device {EXIT_DEVICE}"));
+        self.arch.exit_device().into_iter().for_each(&mut add);
         add("-nodefaults -no-user-config -display none -monitor none -serial stdio -no-reboot");
         match &self.media {
             Media::Direct { stub, bundle, command_line } => {
@@ -79,22 +78,23 @@ impl Machine {
             Media::Uefi { image, firmware } => {
                 words.extend(pflash(&firmware.code, ",readonly=on"));
                 words.extend(pflash(&firmware.variables, ""));
-                words.extend(disk(image));
+                words.extend(self.disk(image));
             }
-            Media::Bios { image } => words.extend(disk(image)),
+            Media::Bios { image } => words.extend(self.disk(image)),
         }
         words.extend(self.extra.iter().map(OsString::from));
         words
+    }
+
+    /// The image as a disk to boot from. The guest's writes go nowhere.
+    fn disk(&self, image: &std::path::Path) -> [OsString; 4] {
+        let head = "if=none,id=boot,format=raw,snapshot=on";
+        ["-drive".into(), drive(head, image, ""), "-device".into(), self.arch.boot_disk().into()]
     }
 }
 
 fn pflash(file: &std::path::Path, options: &str) -> [OsString; 2] {
     ["-drive".into(), drive("if=pflash,format=raw", file, options)]
-}
-
-/// The image as a disk of the board's AHCI controller. The guest's writes go nowhere.
-fn disk(image: &std::path::Path) -> [OsString; 2] {
-    ["-drive".into(), drive("if=ide,format=raw,snapshot=on", image, "")]
 }
 
 fn drive(head: &str, file: &std::path::Path, tail: &str) -> OsString {
@@ -110,8 +110,9 @@ fn drive(head: &str, file: &std::path::Path, tail: &str) -> OsString {
 mod tests {
     use super::*;
 
-    fn machine(media: Media) -> Vec<String> {
+    fn machine(arch: Arch, media: Media) -> Vec<String> {
         let machine = Machine {
+            arch,
             board: vec!["-M".into(), "q35".into()],
             smp: 4,
             memory_mib: 128,
@@ -127,18 +128,32 @@ mod tests {
 
     #[test]
     fn direct_boot_passes_the_command_line_as_one_word() {
-        let words = machine(Media::Direct {
+        let media = Media::Direct {
             stub: "stub".into(),
             bundle: "bundle".into(),
             command_line: "stay quiet".into(),
-        });
+        };
+        let words = machine(Arch::X86_64, media);
         assert!(has(&words, ["-append", "stay quiet"]) && has(&words, ["-smp", "4"]));
         assert!(has(&words, ["-icount", "shift=0"]) && has(&words, ["-M", "q35"]));
     }
 
     #[test]
     fn commas_in_paths_are_doubled() {
-        let words = machine(Media::Bios { image: "a,b".into() });
-        assert!(has(&words, ["-drive", "if=ide,format=raw,snapshot=on,file=a,,b"]));
+        let words = machine(Arch::X86_64, Media::Bios { image: "a,b".into() });
+        assert!(has(&words, ["-drive", "if=none,id=boot,format=raw,snapshot=on,file=a,,b"]));
+        assert!(has(&words, ["-device", "ide-hd,drive=boot"]));
+    }
+
+    #[test]
+    fn each_architecture_ends_and_boots_in_its_own_way() {
+        let firmware = || Firmware { code: "code".into(), variables: "variables".into() };
+        let media = || Media::Uefi { image: "image".into(), firmware: firmware() };
+        let words = machine(Arch::X86_64, media());
+        assert!(has(&words, ["-device", "isa-debug-exit,iobase=0xf4,iosize=0x04"]));
+        let words = machine(Arch::Aarch64, media());
+        assert!(has(&words, ["-semihosting-config", "enable=on,target=native"]));
+        assert!(has(&words, ["-device", "virtio-blk-device,drive=boot"]));
+        assert!(has(&words, ["-drive", "if=pflash,format=raw,file=code,readonly=on"]));
     }
 }

@@ -2,21 +2,24 @@
 //!
 //! | folder or file | what it does |
 //! | --- | --- |
+//! | `arch` | the architectures, and what each needs |
 //! | `cli` | the command line, and which module answers each command |
 //! | `setup/` | finds or installs what a command needs: bare-metal compiler, QEMU, Limine |
-//! | `build` | builds the kernel, the servers and the boot stub |
+//! | `build`, `elf` | builds the kernel, the servers and the boot stub; makes of them what is booted |
 //! | `image/` | boot modules, the direct stub's bundle, the Limine disk image |
 //! | `machine`, `qemu`, `plain` | a guest's command line; running it under a hard time limit; its serial port as plain text |
 //! | `scenario/` | `ci/scenarios.toml`: its format, its variants, judging what a guest printed |
 //! | `run`, `test/`, `bench/`, `check/`, `clippy`, `graph`, `syscalls` | one command each |
 #![forbid(unsafe_code)]
 
+mod arch;
 mod bench;
 mod build;
 mod check;
 mod cli;
 mod clippy;
 mod command;
+mod elf;
 mod graph;
 mod image;
 mod machine;

@@ -1,9 +1,11 @@
 //! `cargo xtask run`: boot one guest and show its serial port.
 
+use crate::arch::Arch;
 use crate::build::Profile;
 use crate::cli::RunOptions;
 use crate::machine::Loader;
-use crate::scenario::{Config, Variant, expand};
+use crate::scenario::config::Scenario;
+use crate::scenario::{Config, Variant, expand_on};
 use crate::setup::Setup;
 use crate::setup::limine::Limine;
 use crate::test::guests::Guests;
@@ -17,14 +19,17 @@ pub fn run(workspace: &Workspace, setup: &Setup, options: &RunOptions) -> Result
     let mut variant = chosen(&config, options)?;
     variant.loader = match options.loader.fixed() {
         Some(loader) => loader,
-        None => choose_loader(setup)?,
+        None => choose_loader(setup, &config, &variant)?,
     };
-    let guests = Guests::set_up(setup, &config, std::slice::from_ref(&variant))?;
-    if let (Some(_), Some(Ok(limine))) = (options.loader.fixed(), guests.limine()) {
+    let (arch, machine) = (variant.arch, variant.machine.as_str());
+    config.board(machine)?.accept(machine, variant.loader, variant.smp)?;
+    let mut guests = Guests::new(setup, &config)?;
+    guests.prepare(arch, std::slice::from_ref(&variant))?;
+    if let (Some(_), Some(Ok(limine))) = (options.loader.fixed(), guests.limine(arch)) {
         say(format!("loader: {}, Limine from {}", variant.loader, limine.origin));
     }
     say(format!(
-        "booting {} ({}, {} CPUs, {} MiB)",
+        "booting {} ({arch}: {machine}, {}, {} CPUs, {} MiB)",
         variant.scenario.name, variant.loader, variant.smp, variant.scenario.memory
     ));
     let run = match guests.run(&variant, true)? {
@@ -48,10 +53,19 @@ pub fn run(workspace: &Workspace, setup: &Setup, options: &RunOptions) -> Result
     Ok(success)
 }
 
-/// The scenario's first variant, changed as the command line asks.
+/// The scenario's first variant on the machine that was asked for, changed as the command line
+/// asks.
 fn chosen(config: &Config, options: &RunOptions) -> Result<Variant> {
     let scenario = config.scenario(&options.scenario)?;
-    let mut variants = expand(scenario);
+    let machine = match &options.machine {
+        Some(machine) => machine,
+        None => first_machine(config, scenario, options.arch.unwrap_or(Arch::X86_64))?,
+    };
+    let board = config.board(machine).context("--machine")?;
+    if let Some(arch) = options.arch.filter(|&arch| arch != board.arch) {
+        bail!("machine {machine} is {}, not {arch}: leave out --arch or --machine", board.arch);
+    }
+    let mut variants = expand_on(config, scenario, machine)?;
     let at = variants.iter().position(|variant| variant.smp == 2).unwrap_or(0);
     if variants.is_empty() {
         bail!("scenario {} has no variant", scenario.name);
@@ -59,10 +73,6 @@ fn chosen(config: &Config, options: &RunOptions) -> Result<Variant> {
     let mut variant = variants.swap_remove(at);
     variant.profile = if options.debug { Profile::Debug } else { Profile::Release };
     variant.smp = options.smp.unwrap_or(variant.smp);
-    if let Some(machine) = &options.machine {
-        config.board(machine).context("--machine")?;
-        variant.machine = machine.clone();
-    }
     let scenario = &mut variant.scenario;
     scenario.memory = options.memory.unwrap_or(scenario.memory);
     // A person ends a guest by Ctrl-C; only the tests need a limit.
@@ -73,9 +83,29 @@ fn chosen(config: &Config, options: &RunOptions) -> Result<Variant> {
     Ok(variant)
 }
 
+/// The first of the scenario's machines that is of `arch`.
+fn first_machine<'a>(config: &Config, scenario: &'a Scenario, arch: Arch) -> Result<&'a String> {
+    for machine in scenario.machine.as_slice() {
+        if config.board(machine)?.arch == arch {
+            return Ok(machine);
+        }
+    }
+    let known: Vec<&str> = config.machines_of(arch).collect();
+    bail!(
+        "scenario {} has no {arch} machine; choose one with --machine: {}",
+        scenario.name,
+        known.join(", ")
+    )
+}
+
 /// What `--loader auto` takes, said in one line.
-fn choose_loader(setup: &Setup) -> Result<Loader> {
-    Ok(match Limine::find(setup)? {
+fn choose_loader(setup: &Setup, config: &Config, variant: &Variant) -> Result<Loader> {
+    let machine = &variant.machine;
+    if !config.board(machine)?.takes(Loader::LimineUefi) {
+        say(format!("loader: direct stub (auto): there is no UEFI firmware for {machine}"));
+        return Ok(Loader::Direct);
+    }
+    Ok(match Limine::find(setup, variant.arch)? {
         Ok(limine) => {
             say(format!("loader: Limine on UEFI (auto), from {}", limine.origin));
             Loader::LimineUefi

@@ -17,10 +17,14 @@ use std::fs;
 /// failure of the command, but the table says it.
 pub fn run(workspace: &Workspace, setup: &Setup, options: &BenchOptions) -> Result<bool> {
     let config = Config::read(workspace)?;
-    let variant =
-        expand(config.scenario("bench")?).into_iter().next().context("no variant of bench")?;
-    let guests = Guests::set_up(setup, &config, std::slice::from_ref(&variant))?;
-    let step = Step::start("measuring, in a guest that counts instructions");
+    let arch = options.arch;
+    let variant = expand(&config, config.scenario("bench")?)?
+        .into_iter()
+        .find(|variant| variant.arch == arch)
+        .with_context(|| format!("scenario bench has no machine for {arch}"))?;
+    let mut guests = Guests::new(setup, &config)?;
+    guests.prepare(arch, std::slice::from_ref(&variant))?;
+    let step = Step::start(format!("measuring on {arch}, in a guest that counts instructions"));
     let run = match guests.run(&variant, false)? {
         Ok(run) => run,
         Err(reason) => bail!("{reason}"),
@@ -38,11 +42,11 @@ pub fn run(workspace: &Workspace, setup: &Setup, options: &BenchOptions) -> Resu
             bail!("the figures are not complete");
         }
     };
-    print!("{}", table::text(&rows));
+    print!("{}", table::text(&rows, arch));
     println!("{}", table::summary(&rows));
     if let Some(path) = &options.json {
         let calibration = lines.iter().find(|line| line.key == figures::CALIBRATION);
-        let text = serde_json::to_string_pretty(&table::json(&rows, calibration))? + "\n";
+        let text = serde_json::to_string_pretty(&table::json(&rows, calibration, arch))? + "\n";
         fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?;
     }
     for problem in &run.verdict.problems {

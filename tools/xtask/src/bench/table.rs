@@ -1,8 +1,9 @@
 //! Measured figures beside the peers' and the targets: as a table, and as JSON.
 
 use super::figures::{
-    Bar, CALIBRATION, CALIBRATION_INSTRUCTIONS, CALIBRATION_SLACK, FIGURES, Figure, ROUNDS,
+    Bar, CALIBRATION, CALIBRATION_INSTRUCTIONS, CALIBRATION_SLACK, FIGURES, Figure, Peers, ROUNDS,
 };
+use crate::arch::Arch;
 use crate::scenario::serial::BenchLine;
 use serde_json::{Value, json};
 
@@ -86,20 +87,12 @@ fn miscounted(line: &BenchLine) -> Option<String> {
 }
 
 /// The table, for people.
-pub fn text(rows: &[Row]) -> String {
-    let head = [
-        "figure",
-        "min",
-        "median",
-        "max",
-        "rounds",
-        "seL4",
-        "Linux",
-        "must reach",
-        "aim",
-        "standing",
-    ];
-    let mut cells: Vec<Vec<String>> = vec![head.iter().map(|cell| cell.to_string()).collect()];
+pub fn text(rows: &[Row], arch: Arch) -> String {
+    let mut head: Vec<String> =
+        ["figure", "min", "median", "max", "rounds"].map(String::from).into();
+    head.extend([format!("seL4 {arch}"), format!("Linux {arch}")]);
+    head.extend(["must reach", "aim", "standing"].map(String::from));
+    let mut cells = vec![head];
     for row in rows {
         let Row { figure, line } = row;
         let peer = |text: &str| if text.is_empty() { "-".to_string() } else { text.to_string() };
@@ -107,14 +100,15 @@ pub fn text(rows: &[Row]) -> String {
             [line.min, line.median, line.max, line.rounds].map(|number| number.to_string());
         let mut line = vec![figure.key.to_string()];
         line.extend(numbers);
-        line.extend([peer(figure.sel4), peer(figure.linux)]);
+        let Peers { sel4, linux } = figure.peers(arch);
+        line.extend([peer(sel4), peer(linux)]);
         let bar = figure.bar.map(|bar| [bar.must_reach, bar.aim].map(|number| number.to_string()));
         line.extend(bar.unwrap_or_else(|| ["-".into(), "-".into()]));
         line.push(row.standing());
         cells.push(line);
     }
     let width = |column: usize| cells.iter().map(|row| row[column].len()).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..head.len()).map(width).collect();
+    let widths: Vec<usize> = (0..cells[0].len()).map(width).collect();
     let mut text = String::new();
     for row in &cells {
         for (column, cell) in row.iter().enumerate() {
@@ -144,7 +138,7 @@ pub fn summary(rows: &[Row]) -> String {
 }
 
 /// The same, for programs.
-pub fn json(rows: &[Row], calibration: Option<&BenchLine>) -> Value {
+pub fn json(rows: &[Row], calibration: Option<&BenchLine>, arch: Arch) -> Value {
     let figures: serde_json::Map<String, Value> = rows
         .iter()
         .map(|row| {
@@ -160,6 +154,7 @@ pub fn json(rows: &[Row], calibration: Option<&BenchLine>) -> Value {
         })
         .collect();
     json!({
+        "arch": arch.to_string(),
         "calibration": calibration.map(|line| json!({
             "instructions": CALIBRATION_INSTRUCTIONS, "min": line.min, "max": line.max,
         })),
@@ -188,9 +183,12 @@ mod tests {
     #[test]
     fn complete_lines_make_a_table() {
         let rows = rows(&complete()).expect("nothing is wrong");
-        let text = text(&rows);
-        assert_eq!(text.lines().count(), 1 + FIGURES.len());
-        assert!(text.contains("344 to 363") && text.contains("reached; 100 above the aim"));
+        let table = text(&rows, Arch::X86_64);
+        assert_eq!(table.lines().count(), 1 + FIGURES.len());
+        assert!(table.contains("344 to 363") && table.contains("reached; 100 above the aim"));
+        let table = text(&rows, Arch::Aarch64);
+        assert!(table.contains("333 to 386") && table.contains("seL4 aarch64"));
+        assert!(!table.contains("344 to 363"));
         assert!(summary(&rows).starts_with("7 of 7"));
     }
 
@@ -232,6 +230,6 @@ mod tests {
         let rows = rows(&lines).expect("complete");
         assert!(!rows[0].met());
         assert!(summary(&rows).contains("MISSED by 50 (20 %)"));
-        assert_eq!(json(&rows, None)["figures"]["irq_to_user"]["met"], false);
+        assert_eq!(json(&rows, None, Arch::X86_64)["figures"]["irq_to_user"]["met"], false);
     }
 }

@@ -1,7 +1,9 @@
-//! The disk image: GPT, with a BIOS boot partition for Limine's second stage and an EFI system
-//! partition for everything else. Written to a USB stick it boots UEFI and BIOS machines.
+//! The disk image: GPT, with an EFI system partition and, on x86_64, a BIOS boot partition for
+//! Limine's second stage before it. Written to a USB stick it boots UEFI machines, and on x86_64
+//! also BIOS machines.
 
 use super::modules::BootFiles;
+use crate::arch::Arch;
 use crate::setup::Setup;
 use crate::setup::limine::Limine;
 use anyhow::{Context, Result};
@@ -37,33 +39,40 @@ pub fn write(
     // Limine's installer edits the file in place: give it the final name only when it is whole.
     let part = path.with_extension("part");
     write_sparse(&part, &bytes).with_context(|| format!("cannot write {}", part.display()))?;
-    limine.install_bios(setup, &part, BIOS_BOOT_INDEX)?;
+    if limine.arch == Arch::X86_64 {
+        limine.install_bios(setup, &part, BIOS_BOOT_INDEX)?;
+    }
     fs::rename(&part, path).with_context(|| format!("cannot write {}", path.display()))
 }
 
 fn build(limine: &Limine, files: &BootFiles, conf: &str) -> Result<Vec<u8>> {
-    let uefi_loader = limine.file("BOOTX64.EFI")?;
-    let bios_stage3 = limine.file("limine-bios.sys")?;
+    let uefi_name = limine.arch.limine_uefi();
+    let uefi_loader = limine.file(uefi_name)?;
+    let bios_stage3 = match limine.arch {
+        Arch::X86_64 => Some(limine.file("limine-bios.sys")?),
+        Arch::Aarch64 => None,
+    };
     let mut content: Vec<(String, &[u8])> = vec![
-        ("EFI/BOOT/BOOTX64.EFI".into(), &uefi_loader),
-        ("limine-bios.sys".into(), &bios_stage3),
+        (format!("EFI/BOOT/{uefi_name}"), &uefi_loader),
         ("limine.conf".into(), conf.as_bytes()),
         ("boot/kernel".into(), &files.kernel),
     ];
+    content.extend(bios_stage3.iter().map(|stage| ("limine-bios.sys".into(), &stage[..])));
     content.extend(
         files.modules.iter().map(|module| (format!("boot/{}", module.name), &module.bytes[..])),
     );
 
     let used: usize = content.iter().map(|(_, data)| data.len().next_multiple_of(SECTOR)).sum();
     let esp = (used + used / 8 + MIB).next_multiple_of(MIB).max(SMALLEST_ESP);
-    let start = MARGIN + BIOS_BOOT;
-    let mut image = partition(start + esp + MARGIN, esp)?;
+    let bios_boot = if bios_stage3.is_some() { BIOS_BOOT } else { 0 };
+    let start = MARGIN + bios_boot;
+    let mut image = partition(start + esp + MARGIN, bios_boot, esp)?;
     image[start..start + esp].copy_from_slice(&file_system(esp, &content)?);
     Ok(image)
 }
 
-/// A blank disk of `size` bytes with both partitions.
-fn partition(size: usize, esp: usize) -> Result<Vec<u8>> {
+/// A blank disk of `size` bytes with its partitions; a `bios_boot` of 0 is none.
+fn partition(size: usize, bios_boot: usize, esp: usize) -> Result<Vec<u8>> {
     let mut disk = Cursor::new(vec![0; size]);
     let sectors = u32::try_from(size / SECTOR - 1).context("the image is too large")?;
     ProtectiveMBR::with_lb_size(sectors).overwrite_lba0(&mut disk)?;
@@ -71,11 +80,16 @@ fn partition(size: usize, esp: usize) -> Result<Vec<u8>> {
         .writable(true)
         .logical_block_size(LogicalBlockSize::Lb512)
         .create_from_device(disk, None)?;
-    let first = (MARGIN / SECTOR) as u64;
-    let second = first + (BIOS_BOOT / SECTOR) as u64;
-    let length = |bytes: usize| (bytes / SECTOR) as u64;
-    table.add_partition_at("BIOS boot", 1, first, length(BIOS_BOOT), partition_types::BIOS, 0)?;
-    table.add_partition_at("Tocsin", 2, second, length(esp), partition_types::EFI, 0)?;
+    let sectors = |bytes: usize| (bytes / SECTOR) as u64;
+    let mut index = BIOS_BOOT_INDEX;
+    let first = sectors(MARGIN);
+    if bios_boot > 0 {
+        let kind = partition_types::BIOS;
+        table.add_partition_at("BIOS boot", index, first, sectors(bios_boot), kind, 0)?;
+        index += 1;
+    }
+    let first = sectors(MARGIN + bios_boot);
+    table.add_partition_at("Tocsin", index, first, sectors(esp), partition_types::EFI, 0)?;
     Ok(table.write()?.into_inner())
 }
 
@@ -122,7 +136,7 @@ mod tests {
 
     #[test]
     fn both_partitions_are_where_limine_and_firmware_look() {
-        let disk = partition(40 * MIB, SMALLEST_ESP).expect("a disk");
+        let disk = partition(40 * MIB, BIOS_BOOT, SMALLEST_ESP).expect("a disk");
         assert_eq!(&disk[510..512], &[0x55, 0xaa]);
         assert_eq!(&disk[512..520], b"EFI PART");
         let table = gpt::GptConfig::new().open_from_device(Cursor::new(disk)).expect("a table");
@@ -131,6 +145,16 @@ mod tests {
         assert_eq!(partitions[&2].part_type_guid, partition_types::EFI);
         assert_eq!(partitions[&1].first_lba, 2048);
         assert_eq!(partitions[&1].last_lba + 1, partitions[&2].first_lba);
+    }
+
+    #[test]
+    fn without_bios_there_is_one_partition() {
+        let disk = partition(40 * MIB, 0, SMALLEST_ESP).expect("a disk");
+        let table = gpt::GptConfig::new().open_from_device(Cursor::new(disk)).expect("a table");
+        let partitions = table.partitions();
+        assert_eq!(partitions.len(), 1);
+        assert_eq!(partitions[&1].part_type_guid, partition_types::EFI);
+        assert_eq!(partitions[&1].first_lba, 2048);
     }
 
     #[test]

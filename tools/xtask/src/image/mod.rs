@@ -8,6 +8,7 @@ mod modules;
 
 pub use modules::{BootFiles, Faults};
 
+use crate::arch::Arch;
 use crate::build::{self, Profile, Programs};
 use crate::cli::ImageOptions;
 use crate::setup::Setup;
@@ -51,17 +52,22 @@ pub fn write_disk(
 
 /// `cargo xtask image`.
 pub fn write(workspace: &Workspace, setup: &Setup, options: &ImageOptions) -> Result<bool> {
-    let limine = match Limine::find(setup)? {
+    let arch = options.arch;
+    let limine = match Limine::find(setup, arch)? {
         Ok(limine) => limine,
         Err(reason) => bail!("no image without Limine: {reason}"),
     };
     say(format!("Limine from {}", limine.origin));
-    let compiler = Compiler::find(setup)?;
+    let compiler = Compiler::find(setup, arch)?;
     let profile = if options.debug { Profile::Debug } else { Profile::Release };
-    let programs = build::build(setup, &compiler, profile)?;
+    let programs = build::build(setup, &compiler, &build::bare_crates(setup)?, profile)?;
     let files = boot_files(setup, &programs, manifest::DEFAULT, &Faults::default())?;
-    let path = options.out.clone().unwrap_or_else(|| workspace.target("tocsin.img"));
-    let step = Step::start("making the disk image");
+    let name = match arch {
+        Arch::X86_64 => "tocsin.img".to_string(),
+        Arch::Aarch64 => format!("tocsin-{arch}.img"),
+    };
+    let path = options.out.clone().unwrap_or_else(|| workspace.target(name));
+    let step = Step::start(format!("making the disk image for {arch}"));
     write_disk(setup, &limine, &files, &options.cmdline, &path)?;
     step.done();
     println!("{}", path.display());

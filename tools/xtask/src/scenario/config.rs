@@ -1,5 +1,9 @@
 //! The format of `ci/scenarios.toml`.
 
+use super::board::{Board, listed};
+use super::only::Only;
+use super::variant::expand_on;
+use crate::arch::Arch;
 use crate::build::Profile;
 use crate::image::{Faults, manifest};
 use crate::machine::Loader;
@@ -18,17 +22,6 @@ const FILE: &str = "ci/scenarios.toml";
 pub struct Config {
     machine: BTreeMap<String, Board>,
     scenario: Vec<Scenario>,
-}
-
-/// A `[machine.NAME]` table: a board with its devices.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Board {
-    /// What is special about it, for people.
-    #[serde(rename = "about")]
-    _about: String,
-    /// QEMU arguments, separated by spaces.
-    qemu: String,
 }
 
 /// A `[[scenario]]` table. Lists stand for one variant per value.
@@ -81,6 +74,9 @@ pub struct Scenario {
     corrupt_module: Option<String>,
     /// This module is left out.
     omit_module: Option<String>,
+    /// What is different on the machine, or the architecture, of that name.
+    #[serde(default)]
+    pub only: BTreeMap<String, Only>,
 }
 
 /// How a guest has to end.
@@ -163,6 +159,11 @@ impl Config {
     /// Parses `text`, and refuses what could not run as written.
     pub fn parse(text: &str) -> Result<Self> {
         let config: Self = toml::from_str(text)?;
+        for (name, board) in &config.machine {
+            let plain = Arch::ALL.iter().all(|arch| arch.to_string() != *name);
+            ensure!(plain, "a machine may not be named {name}, like an architecture");
+            board.check().with_context(|| format!("machine {name}"))?;
+        }
         let mut names = BTreeSet::new();
         for scenario in &config.scenario {
             let name = &scenario.name;
@@ -176,14 +177,29 @@ impl Config {
         let name = scenario.name.as_str();
         let plain = |c: char| c.is_ascii_alphanumeric() || c == '-';
         ensure!(!name.is_empty() && name.chars().all(plain), "the name is also a file name");
+        ensure!(!scenario.machine.as_slice().is_empty(), "an empty list leaves no variant");
+        let mut useful = BTreeSet::new();
         for machine in scenario.machine.as_slice() {
-            ensure!(self.machine.contains_key(machine), "there is no machine {machine}");
+            let arch = self.board(machine)?.arch;
+            useful.extend([machine.clone(), arch.to_string()]);
+            self.check_on(machine, &scenario.on(machine, arch))
+                .with_context(|| format!("on machine {machine}"))?;
         }
+        for only in scenario.only.keys() {
+            ensure!(useful.contains(only), "only.{only} fits none of its machines");
+        }
+        Ok(())
+    }
+
+    /// Checks `scenario` as it is on `machine`.
+    fn check_on(&self, machine: &str, scenario: &Scenario) -> Result<()> {
         for smp in scenario.smp.as_slice() {
             ensure!((1..=8).contains(smp), "smp must be 1 to 8, not {smp}");
         }
+        for variant in expand_on(self, scenario, machine)? {
+            self.board(machine)?.accept(machine, variant.loader, variant.smp)?;
+        }
         let axes = [
-            scenario.machine.as_slice().len(),
             scenario.loader.as_slice().len(),
             scenario.smp.as_slice().len(),
             scenario.profile.as_slice().len(),
@@ -203,24 +219,25 @@ impl Config {
 
     /// The scenario called `name`.
     pub fn scenario(&self, name: &str) -> Result<&Scenario> {
-        let known = || self.scenario.iter().map(|scenario| scenario.name.as_str());
+        let known = self.scenario.iter().map(|scenario| scenario.name.as_str());
         match self.scenario.iter().find(|scenario| scenario.name == name) {
             Some(scenario) => Ok(scenario),
-            None => {
-                bail!("no scenario {name}; there are: {}", known().collect::<Vec<_>>().join(", "))
-            }
+            None => bail!("no scenario {name}; there are: {}", listed(known)),
         }
     }
 
-    /// QEMU's words for the machine called `name`.
-    pub fn board(&self, name: &str) -> Result<Vec<String>> {
+    /// The machine called `name`.
+    pub fn board(&self, name: &str) -> Result<&Board> {
         match self.machine.get(name) {
-            Some(board) => Ok(words(&board.qemu)),
-            None => {
-                let known: Vec<&str> = self.machine.keys().map(String::as_str).collect();
-                bail!("no machine {name}; there are: {}", known.join(", "))
-            }
+            Some(board) => Ok(board),
+            None => bail!("no machine {name}; there are: {}", listed(self.machine.keys())),
         }
+    }
+
+    /// The names of the machines of `arch`.
+    pub fn machines_of(&self, arch: Arch) -> impl Iterator<Item = &str> {
+        let of_arch = move |(_, board): &(&String, &Board)| board.arch == arch;
+        self.machine.iter().filter(of_arch).map(|(name, _)| name.as_str())
     }
 }
 
@@ -261,7 +278,8 @@ mod tests {
         let scenario = config.scenario("a").expect("there");
         assert_eq!(scenario.smp.as_slice(), [2]);
         assert_eq!((scenario.memory, scenario.end, scenario.exit_status()), (128, End::Exit, 33));
-        assert_eq!(config.board("q35").expect("there"), ["-M", "q35"]);
+        let board = config.board("q35").expect("there");
+        assert_eq!((words(&board.qemu).len(), board.arch), (2, Arch::X86_64));
         assert!(config.board("q36").is_err() && config.scenario("b").is_err());
     }
 
@@ -281,6 +299,13 @@ mod tests {
             "expect = ['(']",
             "expected = []",
             "loader = 'grub'",
+            "[scenario.only.virt]",
+            "[scenario.only.aarch64]",
+            "[scenario.only.q35]\nsmp = 9",
+            "[scenario.only.q35]\nmachine = 'q35'",
+            "[scenario.only.x86_64]\nexpect = ['(']",
+            "[machine.aarch64]\nabout=''\nqemu=''",
+            "[machine.b]\nabout=''\nqemu=''\nmax_smp=9",
             "name = 'a'",
         ] {
             assert!(Config::parse(&format!("{SMALL}\n{mistake}")).is_err(), "{mistake}");

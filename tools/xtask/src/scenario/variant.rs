@@ -1,11 +1,13 @@
 //! One run of a scenario: one value from each of its lists.
 
-use super::config::{Scenario, words};
+use super::board::Board;
+use super::config::{Config, Scenario, words};
+use crate::arch::Arch;
 use crate::build::Profile;
 use crate::image::{self, BootFiles};
 use crate::machine::{Loader, Machine, Media};
 use crate::setup::limine::Limine;
-use crate::setup::{Ovmf, Setup};
+use crate::setup::{Firmware, Setup};
 use crate::workspace::Workspace;
 use anyhow::{Context, Result};
 use std::fs;
@@ -14,38 +16,45 @@ use std::path::PathBuf;
 /// A scenario with every choice made.
 #[derive(Clone)]
 pub struct Variant {
+    /// As it is on this machine.
     pub scenario: Scenario,
     pub machine: String,
+    pub arch: Arch,
     pub loader: Loader,
     pub smp: u32,
     pub profile: Profile,
 }
 
-/// The variants of `scenario`: the product of its lists.
-pub fn expand(scenario: &Scenario) -> Vec<Variant> {
+/// The variants of `scenario` on its machines.
+pub fn expand(config: &Config, scenario: &Scenario) -> Result<Vec<Variant>> {
     let mut variants = Vec::new();
     for machine in scenario.machine.as_slice() {
-        for &loader in scenario.loader.as_slice() {
-            for &profile in scenario.profile.as_slice() {
-                for &smp in scenario.smp.as_slice() {
-                    variants.push(Variant {
-                        scenario: scenario.clone(),
-                        machine: machine.clone(),
-                        loader,
-                        smp,
-                        profile,
-                    });
-                }
+        variants.extend(expand_on(config, scenario, machine)?);
+    }
+    Ok(variants)
+}
+
+/// The variants of `scenario` on `machine`, which need not be one of its own: the product of its
+/// lists there.
+pub fn expand_on(config: &Config, scenario: &Scenario, machine: &str) -> Result<Vec<Variant>> {
+    let arch = config.board(machine)?.arch;
+    let scenario = scenario.on(machine, arch);
+    let mut variants = Vec::new();
+    for &loader in scenario.loader.as_slice() {
+        for &profile in scenario.profile.as_slice() {
+            for &smp in scenario.smp.as_slice() {
+                let (scenario, machine) = (scenario.clone(), machine.to_string());
+                variants.push(Variant { scenario, machine, arch, loader, smp, profile });
             }
         }
     }
-    variants
+    Ok(variants)
 }
 
 impl Variant {
     /// Its name, which is also the name of its folder and of its log.
     pub fn name(&self) -> String {
-        let Self { scenario, machine, loader, smp, profile } = self;
+        let Self { scenario, machine, loader, smp, profile, .. } = self;
         // The machine is the scenario's own unless it lists several.
         let machine = match scenario.machine.as_slice().len() {
             1 => String::new(),
@@ -63,7 +72,7 @@ impl Variant {
     pub fn prepare(
         &self,
         setup: &Setup,
-        board: Vec<String>,
+        board: &Board,
         files: &BootFiles,
         boot: Boot,
     ) -> Result<Machine> {
@@ -81,16 +90,17 @@ impl Variant {
             }
             Boot::Uefi { limine, firmware } => {
                 // The firmware writes its variables: each guest has its own.
-                let variables = dir.join("ovmf-variables.fd");
+                let variables = dir.join("firmware-variables.fd");
                 fs::copy(&firmware.variables, &variables)
-                    .context("cannot copy OVMF's variables")?;
-                let firmware = Ovmf { code: firmware.code.clone(), variables };
+                    .context("cannot copy the firmware's variables")?;
+                let firmware = Firmware { code: firmware.code.clone(), variables };
                 Media::Uefi { image: write_disk(limine)?, firmware }
             }
             Boot::Bios { limine } => Media::Bios { image: write_disk(limine)? },
         };
         Ok(Machine {
-            board,
+            arch: self.arch,
+            board: words(&board.qemu),
             smp: self.smp,
             memory_mib: self.scenario.memory,
             media,
@@ -102,22 +112,22 @@ impl Variant {
 /// What the variant's loader needs.
 pub enum Boot<'a> {
     Direct { stub: PathBuf },
-    Uefi { limine: &'a Limine, firmware: &'a Ovmf },
+    Uefi { limine: &'a Limine, firmware: &'a Firmware },
     Bios { limine: &'a Limine },
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scenario::config::Config;
 
     fn names(lists: &str) -> Vec<String> {
         let text = format!(
-            "[machine.q35]\nabout=''\nqemu=''\n[machine.b]\nabout=''\nqemu=''\n\
+            "[machine.q35]\nabout=''\nqemu=''\n[machine.b]\nabout=''\nqemu=''\narch='aarch64'\n\
              [[scenario]]\nname='s'\nabout=''\ntimeout_s=1\n{lists}"
         );
         let config = Config::parse(&text).expect("good");
-        config.scenarios().iter().flat_map(expand).map(|variant| variant.name()).collect()
+        let variants = expand(&config, &config.scenarios()[0]).expect("its machines are there");
+        variants.iter().map(Variant::name).collect()
     }
 
     #[test]
@@ -142,6 +152,15 @@ mod tests {
         assert_eq!(
             names("machine = ['q35', 'b']"),
             ["s.q35.direct.release.smp2", "s.b.direct.release.smp2"]
+        );
+    }
+
+    #[test]
+    fn lists_may_be_others_on_one_machine() {
+        let lists = "machine = ['q35', 'b']\nsmp = [1, 2]\n[scenario.only.aarch64]\nsmp = 4";
+        assert_eq!(
+            names(lists),
+            ["s.q35.direct.release.smp1", "s.q35.direct.release.smp2", "s.b.direct.release.smp4"]
         );
     }
 }

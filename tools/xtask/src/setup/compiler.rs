@@ -5,6 +5,7 @@
 //! cargo then compiles itself (`-Zbuild-std`).
 
 use super::Setup;
+use crate::arch::Arch;
 use crate::command;
 use crate::ui::{Step, say};
 use anyhow::{Context, Result, bail};
@@ -12,17 +13,18 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-/// The target of the kernel, the servers and the boot stub.
-pub const TARGET: &str = "x86_64-unknown-none";
-
-const ADD_TARGET: [&str; 3] = ["target", "add", TARGET];
 const DEBIAN_RUSTC: &str = "/usr/bin/rustc";
 const DEBIAN_CLIPPY: &str = "/usr/bin/cargo-clippy";
 /// Edition 2024 needs it. Debian 12 brings newer ones by its security archive.
 const OLDEST_MINOR: u32 = 85;
 
-/// What builds for [`TARGET`].
-pub enum Compiler {
+/// What builds for an architecture.
+pub struct Compiler {
+    pub arch: Arch,
+    kind: Kind,
+}
+
+enum Kind {
     /// The compiler that cargo uses for the host too; the target's library is installed.
     Host,
     /// Debian's, building the library from its source.
@@ -30,34 +32,36 @@ pub enum Compiler {
 }
 
 impl Compiler {
-    /// Finds a compiler, after installing one if need be.
-    pub fn find(setup: &Setup) -> Result<Self> {
+    /// Finds a compiler for `arch`, after installing one if need be.
+    pub fn find(setup: &Setup, arch: Arch) -> Result<Self> {
         let sysroot = sysroot(Path::new("rustc"))?;
-        if has_target(&sysroot) {
-            return Ok(Self::Host);
+        let host = Self { arch, kind: Kind::Host };
+        if has_target(&sysroot, arch) {
+            return Ok(host);
         }
-        if let Some(linker) = debian_linker(&sysroot).filter(|_| debian_compiler().is_some()) {
-            // A target by rustup is quicker to build with, but not worth asking a server for.
-            return Ok(Self::Debian { linker });
+        let debian = || {
+            debian_compiler()?;
+            Some(Self { arch, kind: Kind::Debian { linker: debian_linker(&sysroot)? } })
+        };
+        // A target by rustup is quicker to build with, but not worth asking a server for.
+        if let Some(debian) = debian() {
+            return Ok(debian);
         }
-        let why_not = match rustup_adds_target(setup, &sysroot)? {
-            None => return Ok(Self::Host),
+        let why_not = match rustup_adds_target(setup, &sysroot, arch)? {
+            None => return Ok(host),
             Some(reason) => reason,
         };
+        let target = arch.target();
         let packages = ["rustc-web", "rust-web-src", "lld"];
         if !setup.allowed {
             bail!(
-                "the Rust target {TARGET} is missing; one of these brings it: rustup {}; {}",
-                ADD_TARGET.join(" "),
+                "the Rust target {target} is missing; one of these brings it: rustup {}; {}",
+                add_target(arch).join(" "),
                 super::apt::command_line(&packages)
             );
         }
-        say(format!("rustup cannot add {TARGET} ({why_not}); using Debian's compiler instead"));
-        let find = || {
-            debian_compiler()?;
-            Some(Self::Debian { linker: debian_linker(&sysroot)? })
-        };
-        setup.installed(&format!("a Rust compiler for {TARGET}"), &packages, find)
+        say(format!("rustup cannot add {target} ({why_not}); using Debian's compiler instead"));
+        setup.installed(&format!("a Rust compiler for {target}"), &packages, debian)
     }
 
     /// `cargo <subcommand>` for bare metal, with its own target directory.
@@ -70,7 +74,7 @@ impl Compiler {
 
     /// `cargo clippy` for bare metal, after installing the clippy that fits this compiler.
     pub fn clippy(&self, setup: &Setup) -> Result<Command> {
-        let Self::Debian { .. } = self else { return Ok(self.cargo(setup, "clippy")) };
+        let Kind::Debian { .. } = self.kind else { return Ok(self.cargo(setup, "clippy")) };
         let find = || Path::new(DEBIAN_CLIPPY).is_file().then(|| PathBuf::from(DEBIAN_CLIPPY));
         let clippy = setup.installed("clippy for bare metal", &["rust-web-clippy"], find)?;
         // It runs `$CARGO check` with the clippy-driver beside it, which belongs to this rustc;
@@ -83,12 +87,14 @@ impl Compiler {
 
     fn configure(&self, setup: &Setup, command: &mut Command) {
         command.current_dir(setup.workspace.source("."));
-        command.args(["--target", TARGET, "--target-dir"]).arg(setup.workspace.target("bare"));
-        if let Self::Debian { linker } = self {
+        let target = self.arch.target();
+        command.args(["--target", target, "--target-dir"]).arg(setup.workspace.target("bare"));
+        if let Kind::Debian { linker } = &self.kind {
+            let name = target.to_uppercase().replace('-', "_");
             command
                 .env("RUSTC", DEBIAN_RUSTC)
                 .env("RUSTC_BOOTSTRAP", "1")
-                .env("CARGO_TARGET_X86_64_UNKNOWN_NONE_LINKER", linker)
+                .env(format!("CARGO_TARGET_{name}_LINKER"), linker)
                 // `cargo run` puts rustup's libraries in front; they are another compiler's.
                 .env_remove("LD_LIBRARY_PATH")
                 .args(["-Zbuild-std=core,alloc,compiler_builtins"])
@@ -98,9 +104,9 @@ impl Compiler {
 
     /// The compiler in a few words.
     pub fn description(&self) -> &'static str {
-        match self {
-            Self::Host => "rustup's compiler",
-            Self::Debian { .. } => "Debian's compiler",
+        match self.kind {
+            Kind::Host => "rustup's compiler",
+            Kind::Debian { .. } => "Debian's compiler",
         }
     }
 }
@@ -121,27 +127,33 @@ fn sysroot(rustc: &Path) -> Result<PathBuf> {
     Ok(found.text.trim().into())
 }
 
-fn has_target(sysroot: &Path) -> bool {
-    sysroot.join("lib/rustlib").join(TARGET).join("lib").is_dir()
+fn has_target(sysroot: &Path, arch: Arch) -> bool {
+    sysroot.join("lib/rustlib").join(arch.target()).join("lib").is_dir()
+}
+
+/// Rustup's words.
+fn add_target(arch: Arch) -> [&'static str; 3] {
+    ["target", "add", arch.target()]
 }
 
 /// Asks rustup to add the target; the reason if it did not.
-fn rustup_adds_target(setup: &Setup, sysroot: &Path) -> Result<Option<String>> {
+fn rustup_adds_target(setup: &Setup, sysroot: &Path, arch: Arch) -> Result<Option<String>> {
     if command::find("rustup").is_none() {
         return Ok(Some("there is no rustup".into()));
     }
     if !setup.allowed {
         return Ok(Some("--no-install".into()));
     }
-    let memory = setup.workspace.unavailable("rustup-target");
+    let memory = setup.workspace.unavailable(&format!("rustup-target-{arch}"));
     if let Some(reason) = memory.reason() {
         return Ok(Some(reason));
     }
-    let step = Step::start(format!("rustup {}", ADD_TARGET.join(" ")));
-    let added = command::capture(Command::new("rustup").args(ADD_TARGET), Duration::from_secs(120))
+    let words = add_target(arch);
+    let step = Step::start(format!("rustup {}", words.join(" ")));
+    let added = command::capture(Command::new("rustup").args(words), Duration::from_secs(120))
         .context("cannot run rustup")?;
     // Rustup adds to its active toolchain: believe it only when this compiler has the target now.
-    if added.success() && has_target(sysroot) {
+    if added.success() && has_target(sysroot, arch) {
         step.done();
         return Ok(None);
     }

@@ -1,6 +1,7 @@
 //! Limine's files: from `LIMINE_DIR`, from a system package, or downloaded and checked.
 
 use super::{CC, Setup};
+use crate::arch::Arch;
 use crate::command;
 use crate::ui::{Step, say};
 use anyhow::{Context, Result, bail};
@@ -14,39 +15,52 @@ use std::time::Duration;
 const VERSION: &str = "8.2.0";
 const SOURCE: &str = "https://github.com/limine-bootloader/limine/raw";
 
-/// The files of that release that we use, with their SHA-256.
-const FILES: [(&str, &str); 4] = [
+/// The files of that release that each architecture uses, with their SHA-256.
+const X86_64: [(&str, &str); 4] = [
     ("BOOTX64.EFI", "7bf99f9ffdbce1443bd7f148f01bee47d4a587f58fb170e42dab29790e6d831a"),
     ("limine-bios.sys", "8382e36ff9d51e52e9160842f834a346028edf9e0319b1c728d290e3044a44a7"),
     ("limine-bios-hdd.h", "95929ac04f603483f72781508f35f07854e1933188bc7558d89c0e7710c5749b"),
     ("limine.c", "201ac3e7f47b34305f2208066ebb204118a7debf90d6fd7d28f4799905ca7f70"),
 ];
+const AARCH64: [(&str, &str); 1] =
+    [("BOOTAA64.EFI", "6fced3f6123d9dcd5e6762d3e5cdd5cd00a9e5f9d39f60b56d1794ff811d4bef")];
+
+fn files(arch: Arch) -> &'static [(&'static str, &'static str)] {
+    match arch {
+        Arch::X86_64 => &X86_64,
+        Arch::Aarch64 => &AARCH64,
+    }
+}
 
 /// Limine, ready to put on a disk image.
 pub struct Limine {
+    pub arch: Arch,
     dir: PathBuf,
     /// Where it came from, for people.
     pub origin: String,
 }
 
 impl Limine {
-    /// Finds Limine. The inner `Err` says why it cannot be had, which is no failure of ours.
-    pub fn find(setup: &Setup) -> Result<Result<Self, String>> {
+    /// Finds Limine for `arch`. The inner `Err` says why it cannot be had, which is no failure of
+    /// ours.
+    pub fn find(setup: &Setup, arch: Arch) -> Result<Result<Self, String>> {
+        let found = |dir: PathBuf, origin: &str| Ok(Ok(Self { arch, dir, origin: origin.into() }));
         if let Some(dir) = std::env::var_os("LIMINE_DIR") {
             let dir = PathBuf::from(dir);
             // Somebody asked for exactly this one: do not quietly take another.
-            if let Some(missing) = missing(&dir) {
+            if let Some(missing) = missing(&dir, arch) {
                 bail!("LIMINE_DIR ({}) has no {missing}", dir.display());
             }
-            return Ok(Ok(Self { dir, origin: "LIMINE_DIR".into() }));
+            return found(dir, "LIMINE_DIR");
         }
         let system = Path::new("/usr/share/limine");
-        if missing(system).is_none() {
-            return Ok(Ok(Self { dir: system.into(), origin: "the system's package".into() }));
+        if missing(system, arch).is_none() {
+            return found(system.into(), "the system's package");
         }
         let dir = setup.workspace.target(format!("limine-{VERSION}"));
-        if verify(&dir).is_ok() {
-            return Ok(Ok(Self { dir, origin: format!("the download of {VERSION}") }));
+        let origin = format!("the download of {VERSION}");
+        if verify(&dir, arch).is_ok() {
+            return found(dir, &origin);
         }
         if !setup.allowed {
             return Ok(Err(format!(
@@ -54,15 +68,15 @@ impl Limine {
                  downloading {VERSION}"
             )));
         }
-        let memory = setup.workspace.unavailable("limine");
+        let memory = setup.workspace.unavailable(&format!("limine-{arch}"));
         if let Some(reason) = memory.reason() {
             return Ok(Err(reason));
         }
-        let step = Step::start(format!("downloading Limine {VERSION}"));
-        match download(&dir) {
+        let step = Step::start(format!("downloading Limine {VERSION} for {arch}"));
+        match download(&dir, arch) {
             Ok(()) => {
                 step.done();
-                Ok(Ok(Self { dir, origin: format!("the download of {VERSION}") }))
+                found(dir, &origin)
             }
             Err(error) => {
                 step.end("not available");
@@ -125,17 +139,26 @@ impl Limine {
 }
 
 /// The first file that a Limine in `dir` lacks.
-fn missing(dir: &Path) -> Option<&'static str> {
+fn missing(dir: &Path, arch: Arch) -> Option<&'static str> {
     let has = |name: &str| dir.join(name).is_file();
-    ["BOOTX64.EFI", "limine-bios.sys"].into_iter().find(|name| !has(name)).or_else(|| {
-        let tool = has("limine.c") && has("limine-bios-hdd.h") || command::find("limine").is_some();
-        (!tool).then_some("limine.c with limine-bios-hdd.h (nor is there a limine program)")
-    })
+    if !has(arch.limine_uefi()) {
+        return Some(arch.limine_uefi());
+    }
+    // The rest is for BIOS.
+    if arch != Arch::X86_64 {
+        return None;
+    }
+    let tool = has("limine.c") && has("limine-bios-hdd.h") || command::find("limine").is_some();
+    match (has("limine-bios.sys"), tool) {
+        (false, _) => Some("limine-bios.sys"),
+        (_, false) => Some("limine.c with limine-bios-hdd.h (nor is there a limine program)"),
+        (true, true) => None,
+    }
 }
 
 /// Checks that `dir` holds every file of the release, unchanged.
-fn verify(dir: &Path) -> Result<()> {
-    for (name, digest) in FILES {
+fn verify(dir: &Path, arch: Arch) -> Result<()> {
+    for (name, digest) in files(arch) {
         check(name, &fs::read(dir.join(name))?, digest)?;
     }
     Ok(())
@@ -153,9 +176,9 @@ fn sha256(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn download(dir: &Path) -> Result<()> {
+fn download(dir: &Path, arch: Arch) -> Result<()> {
     fs::create_dir_all(dir)?;
-    for (name, digest) in FILES {
+    for (name, digest) in files(arch) {
         let part = dir.join(format!("{name}.part"));
         fetch(&format!("{SOURCE}/v{VERSION}-binary/{name}"), &part)?;
         if let Err(error) = check(name, &fs::read(&part)?, digest) {
@@ -213,7 +236,7 @@ mod tests {
 
     #[test]
     fn pinned_digests_are_whole() {
-        for (name, digest) in FILES {
+        for (name, digest) in Arch::ALL.into_iter().flat_map(files) {
             assert!(digest.len() == 64 && digest.chars().all(|c| c.is_ascii_hexdigit()), "{name}");
         }
     }

@@ -4,6 +4,7 @@ pub mod apt;
 pub mod compiler;
 pub mod limine;
 
+use crate::arch::Arch;
 use crate::command;
 use crate::workspace::Workspace;
 use anyhow::{Result, bail};
@@ -15,13 +16,11 @@ pub struct Tool {
     pub packages: &'static [&'static str],
 }
 
-pub const QEMU: Tool = Tool { program: "qemu-system-x86_64", packages: &["qemu-system-x86"] };
 pub const CC: Tool = Tool { program: "cc", packages: &["gcc", "libc6-dev"] };
 pub const DOT: Tool = Tool { program: "dot", packages: &["graphviz"] };
-pub const OBJCOPY: Tool = Tool { program: "objcopy", packages: &["binutils"] };
 
 /// UEFI firmware for QEMU: the code, and the variables that each guest gets a copy of.
-pub struct Ovmf {
+pub struct Firmware {
     pub code: PathBuf,
     pub variables: PathBuf,
 }
@@ -43,9 +42,19 @@ impl<'a> Setup<'a> {
         self.installed(tool.program, tool.packages, || command::find(tool.program))
     }
 
-    /// UEFI firmware, after installing it if need be.
-    pub fn ovmf(&self) -> Result<Ovmf> {
-        self.installed("UEFI firmware for QEMU", &["ovmf"], find_ovmf)
+    /// UEFI firmware for `arch`, after installing it if need be.
+    pub fn firmware(&self, arch: Arch) -> Result<Firmware> {
+        let (places, package) = arch.firmware();
+        let find = || {
+            places
+                .iter()
+                .map(|(code, variables)| Firmware {
+                    code: code.into(),
+                    variables: variables.into(),
+                })
+                .find(|firmware| firmware.code.is_file() && firmware.variables.is_file())
+        };
+        self.installed(&format!("UEFI firmware for {arch} in QEMU"), &[package], find)
     }
 
     /// What `find` finds, before or after installing `packages`.
@@ -67,16 +76,4 @@ impl<'a> Setup<'a> {
             None => bail!("{what} is still missing after {}", apt::command_line(packages)),
         }
     }
-}
-
-fn find_ovmf() -> Option<Ovmf> {
-    // Debian's and Fedora's places; the 4M build first, the only one in newer releases.
-    [
-        ("/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd"),
-        ("/usr/share/OVMF/OVMF_CODE.fd", "/usr/share/OVMF/OVMF_VARS.fd"),
-        ("/usr/share/edk2/ovmf/OVMF_CODE.fd", "/usr/share/edk2/ovmf/OVMF_VARS.fd"),
-    ]
-    .into_iter()
-    .map(|(code, variables)| Ovmf { code: code.into(), variables: variables.into() })
-    .find(|ovmf| ovmf.code.is_file() && ovmf.variables.is_file())
 }

@@ -3,7 +3,9 @@
 pub mod guests;
 mod host;
 mod progress;
+mod report;
 
+use crate::arch::Arch;
 use crate::cli::{TestKind, TestOptions};
 use crate::scenario::judge::Counts;
 use crate::scenario::{Config, Variant, expand};
@@ -17,12 +19,14 @@ use guests::Guests;
 pub fn run(workspace: &Workspace, setup: &Setup, options: &TestOptions) -> Result<bool> {
     let config = Config::read(workspace)?;
     let filter = options.filter.as_deref();
-    let variants: Vec<Variant> = config
-        .scenarios()
-        .iter()
-        .flat_map(expand)
-        .filter(|variant| filter.is_none_or(|filter| variant.name().contains(filter)))
-        .collect();
+    let mut variants: Vec<Variant> = Vec::new();
+    for scenario in config.scenarios() {
+        variants.extend(expand(&config, scenario)?);
+    }
+    variants.retain(|variant| {
+        options.arch.is_none_or(|arch| variant.arch == arch)
+            && filter.is_none_or(|filter| variant.name().contains(filter))
+    });
     if options.list {
         for variant in &variants {
             println!("{:40} {}", variant.name(), variant.scenario.about);
@@ -34,14 +38,7 @@ pub fn run(workspace: &Workspace, setup: &Setup, options: &TestOptions) -> Resul
         total.add(host::run(setup, filter)?);
     }
     if options.only != Some(TestKind::Host) && !variants.is_empty() {
-        total.add(match Guests::set_up(setup, &config, &variants) {
-            Ok(guests) => guests::run_all(&guests, &variants, options.jobs as usize),
-            Err(error) => {
-                // Without its tools no guest runs, and a test that did not run has not passed.
-                say(format!("no guest can run: {error:#}"));
-                Counts { failed: variants.len(), ..Counts::default() }
-            }
-        });
+        total.add(run_guests(setup, &config, variants, options.jobs as usize)?);
     }
     let Counts { passed, failed, skipped } = total;
     if passed + failed == 0 {
@@ -49,4 +46,31 @@ pub fn run(workspace: &Workspace, setup: &Setup, options: &TestOptions) -> Resul
     }
     println!("{passed} passed, {failed} failed, {skipped} skipped");
     Ok(failed == 0 && passed > 0)
+}
+
+/// Runs `variants`. Without its tools no guest of an architecture runs, and a test that did not
+/// run has not passed.
+fn run_guests(
+    setup: &Setup,
+    config: &Config,
+    mut variants: Vec<Variant>,
+    jobs: usize,
+) -> Result<Counts> {
+    let mut guests = Guests::new(setup, config)?;
+    let mut counts = Counts::default();
+    for arch in Arch::ALL {
+        if !variants.iter().any(|variant| variant.arch == arch) {
+            continue;
+        }
+        if let Err(error) = guests.prepare(arch, &variants) {
+            say(format!("no {arch} guest can run: {error:#}"));
+            let before = variants.len();
+            variants.retain(|variant| variant.arch != arch);
+            counts.failed += before - variants.len();
+        }
+    }
+    if !variants.is_empty() {
+        counts.add(report::run_all(&guests, &variants, jobs));
+    }
+    Ok(counts)
 }

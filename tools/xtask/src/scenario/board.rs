@@ -1,0 +1,110 @@
+//! `[machine.NAME]` tables: boards with their devices.
+
+use crate::arch::Arch;
+use crate::machine::Loader;
+use anyhow::{Result, bail, ensure};
+use serde::Deserialize;
+use std::fmt::Display;
+
+/// A board with its devices.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Board {
+    /// What is special about it, for people.
+    #[serde(rename = "about")]
+    _about: String,
+    #[serde(default = "default_arch")]
+    pub arch: Arch,
+    /// QEMU arguments, separated by spaces.
+    pub qemu: String,
+    /// As many CPUs as it can have.
+    #[serde(default = "default_max_smp")]
+    max_smp: u32,
+    /// Whether there is UEFI firmware for it.
+    #[serde(default = "default_uefi")]
+    uefi: bool,
+}
+
+fn default_arch() -> Arch {
+    Arch::X86_64
+}
+
+fn default_max_smp() -> u32 {
+    8
+}
+
+fn default_uefi() -> bool {
+    true
+}
+
+impl Board {
+    /// Whether its tables can be meant.
+    pub fn check(&self) -> Result<()> {
+        ensure!((1..=8).contains(&self.max_smp), "max_smp must be 1 to 8, not {}", self.max_smp);
+        Ok(())
+    }
+
+    /// The loaders that it can start from.
+    fn loaders(&self) -> impl Iterator<Item = Loader> {
+        let uefi = self.uefi.then_some(Loader::LimineUefi);
+        let bios = (self.arch == Arch::X86_64).then_some(Loader::LimineBios);
+        [Some(Loader::Direct), uefi, bios].into_iter().flatten()
+    }
+
+    /// Whether it can start from `loader`.
+    pub fn takes(&self, loader: Loader) -> bool {
+        self.loaders().any(|known| known == loader)
+    }
+
+    /// Refuses what machine `name` cannot do.
+    pub fn accept(&self, name: &str, loader: Loader, smp: u32) -> Result<()> {
+        if smp > self.max_smp {
+            bail!("machine {name} takes 1 to {} CPUs, not {smp}", self.max_smp);
+        }
+        if !self.takes(loader) {
+            let known = self.loaders().map(|loader| loader.to_string()).collect::<Vec<_>>();
+            bail!("machine {name} cannot boot by {loader}, but by {}", known.join(", "));
+        }
+        Ok(())
+    }
+}
+
+/// The names of things, as an error lists them.
+pub fn listed<T: Display>(names: impl Iterator<Item = T>) -> String {
+    let names: Vec<String> = names.map(|name| name.to_string()).collect();
+    if names.is_empty() { "none".into() } else { names.join(", ") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn board(text: &str) -> Board {
+        toml::from_str(&format!("about = ''\nqemu = ''\n{text}")).expect("good")
+    }
+
+    #[test]
+    fn a_pc_is_the_default() {
+        let board = board("");
+        assert_eq!(board.arch, Arch::X86_64);
+        for loader in [Loader::Direct, Loader::LimineUefi, Loader::LimineBios] {
+            assert!(board.accept("m", loader, 8).is_ok(), "{loader}");
+        }
+    }
+
+    #[test]
+    fn what_a_board_lacks_is_refused_by_name() {
+        let board = board("arch = 'aarch64'\nmax_smp = 2\nuefi = false");
+        assert!(board.accept("m", Loader::Direct, 2).is_ok());
+        let why = |loader, smp| board.accept("m", loader, smp).expect_err("refused").to_string();
+        assert_eq!(why(Loader::Direct, 4), "machine m takes 1 to 2 CPUs, not 4");
+        assert_eq!(
+            why(Loader::LimineUefi, 1),
+            "machine m cannot boot by limine-uefi, but by direct"
+        );
+        assert_eq!(
+            why(Loader::LimineBios, 1),
+            "machine m cannot boot by limine-bios, but by direct"
+        );
+    }
+}
