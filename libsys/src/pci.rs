@@ -152,4 +152,9 @@ impl Device {
     pub(crate) fn msi_unmask(self, slot: u8) -> Result<(), PciError> {
         ask(self.endpoint, &protocol::MsiUnmask { slot }).map(drop)
     }
+
+    /// Switches the MSI-X table as a whole.
+    pub(crate) fn msix_set(self, set: protocol::MsiXSet) -> Result<(), PciError> {
+        ask(self.endpoint, &set).map(drop)
+    }
 }

@@ -124,10 +124,21 @@ fn pci_replies_round_trip() {
         revision: 0x10,
         class: [0, 0xff, 3],
         msi: Some(msi),
-        msix_slots: 2048,
+        msix: Some(pci::MsiX {
+            slots: 2048,
+            table: pci::BarOffset { bar: 5, offset: 0x2000 },
+            pending: pci::BarOffset { bar: 0, offset: !7 },
+        }),
     };
     reply_round_trip(description, 0);
     reply_round_trip(pci::Description { msi: None, ..description }, 0);
+    reply_round_trip(pci::Description { msix: None, ..description }, 0);
+    let words = description.frame().words;
+    for (place, bad) in [(3, 2049), (4, 6), (5, 7), (5, 1 << 40)] {
+        let mut words = words.to_vec();
+        words[place] = bad;
+        assert!(pci::Description::get(&mut Reader::new(&words), 0).is_err(), "{place} {bad:#x}");
+    }
     let bar = pci::Bar {
         size_bytes: 8192,
         kind: pci::BarKind::Memory,

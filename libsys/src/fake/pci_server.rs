@@ -1,4 +1,5 @@
-//! A model of the PCI server's side of MSI: it reads the pair from the message it is given.
+//! A model of the PCI server's side of MSI and MSI-X: it reads an MSI slot's pair from the
+//! message it is given, and switches the MSI-X table as a whole.
 
 use super::kernel::{self, Call, Return};
 use super::trace;
@@ -8,7 +9,7 @@ use alloc::rc::Rc;
 use alloc::vec::Vec;
 use core::cell::RefCell;
 use tocsin_abi::Handle;
-use tocsin_proto::pci::{Description, Error, Msi, Request};
+use tocsin_proto::pci::{Description, Error, Msi, MsiX, MsiXSet, Request};
 use tocsin_proto::{Frame, Nothing, Reply, badge};
 
 /// One slot of the capability.
@@ -18,16 +19,37 @@ struct Slot {
     is_masked: bool,
 }
 
-/// A device with an MSI capability. Clones are the same device.
+/// A device with an MSI or an MSI-X capability. Clones are the same device.
 #[derive(Clone, Debug)]
-pub struct FakePci(Rc<RefCell<Vec<Slot>>>);
+pub struct FakePci(Rc<RefCell<Capabilities>>);
+
+#[derive(Debug)]
+struct Capabilities {
+    msi: Vec<Slot>,
+    msix: Option<(MsiX, MsiXSet)>,
+}
 
 impl FakePci {
     /// A device with so many MSI slots; zero for none.
     #[must_use]
     pub fn new(slots: u8) -> FakePci {
         let slot = Slot { pair: (0, 0), is_masked: true };
-        FakePci(Rc::new(RefCell::new(alloc::vec![slot; slots.into()])))
+        let msi = alloc::vec![slot; slots.into()];
+        FakePci(Rc::new(RefCell::new(Capabilities { msi, msix: None })))
+    }
+
+    /// A device with this MSI-X capability, which firmware has left on.
+    #[must_use]
+    pub fn with_msix(msix: MsiX) -> FakePci {
+        let device = FakePci::new(0);
+        device.0.borrow_mut().msix = Some((msix, MsiXSet::On));
+        device
+    }
+
+    /// How the MSI-X table is switched.
+    #[must_use]
+    pub fn msix(&self) -> Option<MsiXSet> {
+        self.0.borrow().msix.map(|(_, set)| set)
     }
 
     /// An endpoint for its driver.
@@ -40,7 +62,7 @@ impl FakePci {
     /// The device raises a slot: false when it is masked.
     #[must_use]
     pub fn raise(&self, slot: u8) -> bool {
-        let Slot { pair, is_masked } = self.0.borrow()[usize::from(slot)];
+        let Slot { pair, is_masked } = self.0.borrow().msi[usize::from(slot)];
         !is_masked && kernel::device_write(pair.0, pair.1)
     }
 
@@ -52,7 +74,8 @@ impl FakePci {
     }
 
     fn request(&self, request: &Request, handles: &[Handle]) -> Result<Frame, Error> {
-        let mut slots = self.0.borrow_mut();
+        let mut device = self.0.borrow_mut();
+        let Capabilities { msi: slots, msix } = &mut *device;
         let count = slots.len() as u8;
         match *request {
             Request::Describe(_) => {
@@ -64,7 +87,7 @@ impl FakePci {
                     revision: 0,
                     class: [0xff, 0, 0],
                     msi: (count > 0).then_some(msi),
-                    msix_slots: 0,
+                    msix: msix.map(|(msix, _)| msix),
                 };
                 return Ok(description.frame());
             }
@@ -72,15 +95,19 @@ impl FakePci {
                 trace("msi write");
                 let message = handles.first().ok_or(Error::NotAMessage)?;
                 let status = sys::message_read(*message).map_err(|_| Error::NotAMessage)?.values;
-                slot(&mut slots, ask.slot)?.pair = (status[0], status[1] as u32);
+                slot(slots, ask.slot)?.pair = (status[0], status[1] as u32);
             }
             Request::MsiMask(ask) => {
                 trace(format!("msi mask {}", ask.slot));
-                slot(&mut slots, ask.slot)?.is_masked = true;
+                slot(slots, ask.slot)?.is_masked = true;
             }
             Request::MsiUnmask(ask) => {
                 trace(format!("msi unmask {}", ask.slot));
-                slot(&mut slots, ask.slot)?.is_masked = false;
+                slot(slots, ask.slot)?.is_masked = false;
+            }
+            Request::MsiXSet(set) => {
+                trace(format!("msix {set:?}"));
+                msix.as_mut().ok_or(Error::NotSupported)?.1 = set;
             }
             _ => return Err(Error::NotAllowed),
         }

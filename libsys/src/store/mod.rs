@@ -3,6 +3,7 @@
 //! | store | where the pair lives | made by |
 //! | --- | --- | --- |
 //! | [`PciMsi`] | the PCI MSI capability | [`Store::pci_msi`] |
+//! | [`MsixTable`] | the MSI-X table, in device memory | [`Store::msix_table`] |
 //! | [`DeviceArray`] | an array in device memory | [`Store::device_array`] |
 //! | [`QueueMemory`] | queue entries in system memory | [`Store::queue_memory`] |
 //! | anything else | wherever its closures put it | [`Store::new`] with a [`Template`] |
@@ -16,6 +17,7 @@ mod array;
 mod error;
 mod layout;
 mod msi;
+mod msix;
 mod queue;
 mod slots;
 mod template;
@@ -27,6 +29,7 @@ pub use array::DeviceArray;
 pub use error::StoreError;
 pub use layout::{EntryLayout, MaskField};
 pub use msi::PciMsi;
+pub use msix::MsixTable;
 pub use queue::QueueMemory;
 pub use slots::SlotClaim;
 pub use template::Template;
@@ -94,6 +97,13 @@ pub trait MessageStore {
     /// [`StoreError`].
     fn unmask(&mut self, slot: u32) -> Result<(), StoreError>;
 
+    /// Whether an event came while the slot was masked and waits in the device; `None` where
+    /// the device can not tell.
+    fn is_pending(&self, slot: u32) -> Option<bool> {
+        let _ = slot;
+        None
+    }
+
     /// Begins a batch.
     ///
     /// # Errors
@@ -145,6 +155,21 @@ impl Store {
     /// `NoCapacity` when the device has no such capability, or the PCI server's error.
     pub fn pci_msi(device: Device) -> Result<Store, StoreError> {
         Store::custom(PciMsi::new(device)?)
+    }
+
+    /// A store in the MSI-X table of a device, which must answer at its memory BARs
+    /// ([`Device::enable`]). Every slot is masked, and slots can be filled at any time after.
+    /// One device can have it beside other stores.
+    ///
+    /// # Errors
+    /// `NoCapacity` when the device has no such table, `NotMasked` when it does not answer,
+    /// or the PCI server's error.
+    pub fn msix_table(device: Device) -> Result<Store, StoreError> {
+        let msix = device.describe()?.msix.ok_or(StoreError::NoCapacity)?;
+        let table = device.map_bar(msix.table.bar)?;
+        let pending = device.map_bar(msix.pending.bar)?;
+        let (table, pending) = ((table.mapping, table.base), (pending.mapping, pending.base));
+        Store::custom(MsixTable::new(device, msix, table, pending)?)
     }
 
     /// A store in device memory.
@@ -201,6 +226,15 @@ impl Store {
     #[must_use]
     pub fn used(&self) -> u32 {
         self.0.slots.borrow().used()
+    }
+
+    /// Whether an event waits in a masked slot; `None` where the device can not tell.
+    ///
+    /// # Errors
+    /// `BadSlot`, or `Busy`.
+    pub fn is_pending(&self, slot: u32) -> Result<Option<bool>, StoreError> {
+        let store = self.0.store.try_borrow().map_err(|_| StoreError::Busy)?;
+        if store.has_slot(slot) { Ok(store.is_pending(slot)) } else { Err(StoreError::BadSlot) }
     }
 
     /// Takes a slot; dropping the claim gives it back.

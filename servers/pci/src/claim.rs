@@ -4,7 +4,9 @@ use alloc::vec::Vec;
 
 use libsys::object::{Capability, Endpoint, Memory};
 use libsys::println;
+use pci_core::bars::Bars;
 use pci_core::msi::Msi;
+use pci_core::msix::Msix;
 use pci_core::{Command, ConfigExt, Function, policy};
 use tocsin_abi::Rights;
 
@@ -33,6 +35,8 @@ pub struct Claim {
     pub config: Page,
     /// Its MSI capability, if it has one that can be used.
     pub msi: Option<Msi>,
+    /// Its MSI-X capability, if it has one that can be used.
+    pub msix: Option<Msix>,
     /// A message's pair is in the capability, put there by this driver.
     pub msi_written: bool,
     /// DMA memory that may still be asked for, in bytes.
@@ -48,15 +52,20 @@ impl Claim {
     pub fn new(
         mut config: Page,
         function: Function,
+        bars: Option<&Bars>,
         dma_quota: u64,
         endpoints: [Endpoint; 2],
     ) -> Self {
         silence(&mut config, &function);
-        let msi = function.msi.and_then(|offset| Msi::read(&config, function.address, offset).ok());
+        let at = function.address;
+        let msi = function.msi.and_then(|offset| Msi::read(&config, at, offset).ok());
+        let msix = function.msix.zip(bars);
+        let msix = msix.and_then(|(offset, bars)| Msix::read(&config, at, offset, bars).ok());
         Self {
             function,
             config,
             msi,
+            msix,
             msi_written: false,
             dma_left: dma_quota,
             endpoints,

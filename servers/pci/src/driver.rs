@@ -4,11 +4,14 @@ use libsys::object::{Capability, Memory};
 use libsys::{println, sys};
 use pci_core::bars::{Bar, Space};
 use pci_core::msi::{MessageError, Pair};
+use pci_core::msix::Location;
 use pci_core::placement::Range;
 use pci_core::{Command, Register, Width, policy};
 use tocsin_abi::Rights;
 use tocsin_abi::message::MessageStatus;
-use tocsin_proto::pci::{self as protocol, BarKind, Description, DmaMemory, Enables, Error};
+use tocsin_proto::pci::{
+    self as protocol, BarKind, BarOffset, Description, DmaMemory, Enables, Error, MsiXSet,
+};
 
 use crate::claim::{Claim, DMA_RIGHTS};
 use crate::machine::Machine;
@@ -40,8 +43,12 @@ pub fn describe(claim: &Claim) -> Description {
             // The capability's length tells (PCIe §7.7.1, figures).
             wide_address: matches!(msi.bytes(), 14 | 24),
         }),
-        // MSI-X is found and not served yet.
-        msix_slots: 0,
+        msix: claim.msix.map(|msix| {
+            let place = |it: Location| BarOffset { bar: it.bar, offset: it.offset };
+            let (table, pending) = (place(msix.table()), place(msix.pending()));
+            // At most 2048, so it fits.
+            protocol::MsiX { slots: msix.capacity() as u16, table, pending }
+        }),
     }
 }
 
@@ -143,6 +150,13 @@ pub fn msi_mask(claim: &mut Claim, slot: u8, masked: bool) -> Result<(), Error> 
         }
     }
     msi.set_enabled(config, !masked).map_err(message_error)
+}
+
+/// Switches the MSI-X table as a whole. What is in it is the driver's affair.
+pub fn msix_set(claim: &mut Claim, set: MsiXSet) -> Result<(), Error> {
+    let msix = claim.msix.ok_or(Error::NotSupported)?;
+    msix.set(&mut claim.config, set != MsiXSet::Off, set != MsiXSet::On);
+    Ok(())
 }
 
 fn message_error(error: MessageError) -> Error {

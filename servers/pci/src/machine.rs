@@ -45,10 +45,14 @@ impl Machine {
         self.bars(function).find(|bar| bar.index == index)
     }
 
+    /// What was found in each of a function's BAR registers.
+    pub fn all_bars(&self, function: FunctionAddress) -> Option<&Bars> {
+        self.bars.iter().find(|(address, _)| *address == function).map(|(_, bars)| bars)
+    }
+
     /// The BARs of a function.
     pub fn bars(&self, function: FunctionAddress) -> impl Iterator<Item = Bar> {
-        let found = self.bars.iter().find(|(address, _)| *address == function);
-        found.into_iter().flat_map(|(_, bars)| bars::present(bars))
+        self.all_bars(function).into_iter().flat_map(bars::present)
     }
 
     /// One line for each function, and what was odd.

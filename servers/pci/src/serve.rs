@@ -54,7 +54,8 @@ impl Pci {
         let endpoints = [mint(self.own)?, mint(self.interrupt)?];
         let page = self.machine.config.page(function.address);
         let page = page.ok_or(Error::NoSuchDevice)?.map_err(|_| Error::NoMemory)?;
-        let claim = Claim::new(page, function, ask.dma_quota, endpoints);
+        let bars = self.machine.all_bars(function.address);
+        let claim = Claim::new(page, function, bars, ask.dma_quota, endpoints);
         let [pci, interrupt] = [claim.endpoints[0].handle(), claim.endpoints[1].handle()];
         self.claims.insert(requester, claim);
         let lent = [(pci, ENDPOINT_RIGHTS), (interrupt, ENDPOINT_RIGHTS)];
@@ -151,6 +152,7 @@ impl Pci {
             Asked::MsiMask(ask) => driver::msi_mask(claim, ask.slot, true),
             Asked::MsiUnmask(ask) => driver::msi_mask(claim, ask.slot, false),
             Asked::Dma(ask) => driver::dma(claim, ask.size_bytes, reply),
+            Asked::MsiXSet(ask) => driver::msix_set(claim, ask),
             Asked::Enable(ask) => driver::enable(machine, claim, ask.on),
         }
     }

@@ -5,7 +5,10 @@
 
 mod types;
 
-pub use types::{Bar, BarKind, Claimed, ConfigValue, Description, DmaMemory, Enables, Msi, Width};
+pub use types::{
+    Bar, BarKind, BarOffset, Claimed, ConfigValue, Description, DmaMemory, Enables, Msi, MsiX,
+    Width,
+};
 
 use crate::wire::{operation, protocol};
 use crate::{DecodeError, Nothing};
@@ -62,6 +65,8 @@ protocol! {
         Dma,
         /// Switch the device's decoders and bus mastering.
         Enable,
+        /// Switch the MSI-X table on or off, as a whole.
+        MsiXSet,
     }
 }
 
@@ -217,4 +222,29 @@ pub struct Enable {
 operation! { Enable = 10, handles 0 => Nothing;
     put(request, words) { words.put(u64::from(request.on.bits())); }
     get(reader) { Ok(Enable { on: Enables::get(reader)? }) }
+}
+
+/// Switches the MSI-X capability (PCIe Base 6.0 §7.7.2.2). The table itself lies in the
+/// device's own memory and is the driver's to write: what a pair made up there can reach
+/// is decided by the remapper alone.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum MsiXSet {
+    /// The device sends no message from the table.
+    Off,
+    /// It may, but every slot is masked, whatever its own mask bit says.
+    AllMasked,
+    /// Each slot's own mask bit decides.
+    On,
+}
+
+operation! { MsiXSet = 11, handles 0 => Nothing;
+    put(request, words) { words.put(*request as u64); }
+    get(reader) {
+        match reader.word()? {
+            0 => Ok(MsiXSet::Off),
+            1 => Ok(MsiXSet::AllMasked),
+            2 => Ok(MsiXSet::On),
+            _ => Err(DecodeError::BadValue),
+        }
+    }
 }

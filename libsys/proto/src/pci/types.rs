@@ -97,6 +97,43 @@ pub struct Msi {
     pub wide_address: bool,
 }
 
+/// Where in a device's memory something is: a BAR and the bytes from its start.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct BarOffset {
+    /// Number of the BAR, 0 to 5.
+    pub bar: u8,
+    /// Bytes from its start.
+    pub offset: u32,
+}
+
+impl BarOffset {
+    const fn word(self) -> u64 {
+        self.bar as u64 | (self.offset as u64) << 8
+    }
+
+    fn from_word(word: u64) -> Result<BarOffset, DecodeError> {
+        let (bar, offset) = (word as u8, word >> 8);
+        match u32::try_from(offset) {
+            Ok(offset) if bar < 6 => Ok(BarOffset { bar, offset }),
+            _ => Err(DecodeError::BadValue),
+        }
+    }
+}
+
+/// An MSI-X capability (PCIe Base 6.0 §7.7.2).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct MsiX {
+    /// Slots, 1 to 2048.
+    pub slots: u16,
+    /// The table: 16 bytes a slot.
+    pub table: BarOffset,
+    /// The pending bits: one a slot, in words of 64.
+    pub pending: BarOffset,
+}
+
+/// Most slots that a table can have: the size field has 11 bits (PCIe Base 6.0 §7.7.2.2).
+const MSIX_SLOTS: u16 = 2048;
+
 /// Reply to `Describe`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Description {
@@ -112,8 +149,8 @@ pub struct Description {
     pub class: [u8; 3],
     /// MSI capability.
     pub msi: Option<Msi>,
-    /// Number of MSI-X slots, zero without the capability.
-    pub msix_slots: u16,
+    /// MSI-X capability.
+    pub msix: Option<MsiX>,
 }
 
 impl Reply for Description {
@@ -131,7 +168,11 @@ impl Reply for Description {
                 | u64::from(msi.per_slot_mask) << 8
                 | u64::from(msi.wide_address) << 9
         }));
-        words.put(u64::from(self.msix_slots));
+        words.put(self.msix.map_or(0, |msix| u64::from(msix.slots)));
+        if let Some(msix) = self.msix {
+            words.put(msix.table.word());
+            words.put(msix.pending.word());
+        }
     }
 
     fn get(reader: &mut Reader<'_>, handles: usize) -> Result<Self, DecodeError> {
@@ -156,8 +197,16 @@ impl Reply for Description {
                 Some(msi)
             }
         };
-        let msix_slots = reader.small()?;
-        Ok(Description { requester, vendor, device, revision, class, msi, msix_slots })
+        let msix = match reader.small()? {
+            0 => None,
+            slots if slots > MSIX_SLOTS => return Err(DecodeError::BadValue),
+            slots => Some(MsiX {
+                slots,
+                table: BarOffset::from_word(reader.word()?)?,
+                pending: BarOffset::from_word(reader.word()?)?,
+            }),
+        };
+        Ok(Description { requester, vendor, device, revision, class, msi, msix })
     }
 }
 
