@@ -11,6 +11,7 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+pub mod arm;
 pub mod blob;
 mod bytes;
 pub mod dmar;
@@ -18,6 +19,7 @@ mod error;
 pub mod hpet;
 pub mod madt;
 pub mod mcfg;
+mod nodes;
 mod requester;
 mod scope;
 mod sdt;
