@@ -16,7 +16,7 @@ pub enum Arch {
     Aarch64,
 }
 
-/// Files of UEFI firmware for QEMU: its code, and the variables that each guest gets a copy of.
+/// Files of UEFI firmware for QEMU: its code, and the variables that each guest starts with.
 pub type FirmwareFiles = (&'static str, &'static str);
 
 impl Arch {

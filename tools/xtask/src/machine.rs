@@ -35,27 +35,17 @@ impl fmt::Display for Loader {
 
 /// What a guest boots from.
 pub enum Media {
-    Direct {
-        stub: PathBuf,
-        bundle: PathBuf,
-        command_line: String,
-    },
-    /// `firmware` has its own copy of the variables.
-    Uefi {
-        image: PathBuf,
-        firmware: Firmware,
-    },
-    Bios {
-        image: PathBuf,
-    },
+    Direct { stub: PathBuf, bundle: PathBuf, command_line: String },
+    Uefi { image: PathBuf, firmware: Firmware },
+    Bios { image: PathBuf },
 }
 
 /// One guest.
 pub struct Machine {
     pub arch: Arch,
-    /// The board and its devices, in QEMU's words (a `[machine.*]` table of ci/scenarios.toml).
+    /// The board, its devices and CPUs, in QEMU's words (a `[machine.*]` table of
+    /// ci/scenarios.toml).
     pub board: Vec<String>,
-    pub smp: u32,
     pub memory_mib: u32,
     pub media: Media,
     /// What a scenario adds.
@@ -67,7 +57,7 @@ impl Machine {
     pub fn arguments(&self) -> Vec<OsString> {
         let mut words: Vec<OsString> = self.board.iter().map(OsString::from).collect();
         let mut add = |text: &str| words.extend(text.split(' ').map(OsString::from));
-        add(&format!("-smp {} -m {}", self.smp, self.memory_mib));
+        add(&format!("-m {}", self.memory_mib));
         self.arch.exit_device().into_iter().for_each(&mut add);
         add("-nodefaults -no-user-config -display none -monitor none -serial stdio -no-reboot");
         match &self.media {
@@ -77,7 +67,8 @@ impl Machine {
             }
             Media::Uefi { image, firmware } => {
                 words.extend(pflash(&firmware.code, ",readonly=on"));
-                words.extend(pflash(&firmware.variables, ""));
+                // What firmware writes to its variables goes nowhere: no guest changes another's.
+                words.extend(pflash(&firmware.variables, ",snapshot=on"));
                 words.extend(self.disk(image));
             }
             Media::Bios { image } => words.extend(self.disk(image)),
@@ -114,7 +105,6 @@ mod tests {
         let machine = Machine {
             arch,
             board: vec!["-M".into(), "q35".into()],
-            smp: 4,
             memory_mib: 128,
             media,
             extra: vec!["-icount".into(), "shift=0".into()],
@@ -134,7 +124,7 @@ mod tests {
             command_line: "stay quiet".into(),
         };
         let words = machine(Arch::X86_64, media);
-        assert!(has(&words, ["-append", "stay quiet"]) && has(&words, ["-smp", "4"]));
+        assert!(has(&words, ["-append", "stay quiet"]) && has(&words, ["-m", "128"]));
         assert!(has(&words, ["-icount", "shift=0"]) && has(&words, ["-M", "q35"]));
     }
 

@@ -1,8 +1,9 @@
 //! `[machine.NAME]` tables: boards with their devices.
 
+use super::config::words;
 use crate::arch::Arch;
 use crate::machine::Loader;
-use anyhow::{Result, bail, ensure};
+use anyhow::{Result, bail};
 use serde::Deserialize;
 use std::fmt::Display;
 
@@ -16,10 +17,9 @@ pub struct Board {
     #[serde(default = "default_arch")]
     pub arch: Arch,
     /// QEMU arguments, separated by spaces.
-    pub qemu: String,
-    /// As many CPUs as it can have.
-    #[serde(default = "default_max_smp")]
-    max_smp: u32,
+    qemu: String,
+    /// As many CPUs as it always has; absent where that is QEMU's choice (`-smp`).
+    cpus: Option<u32>,
     /// Whether there is UEFI firmware for it.
     #[serde(default = "default_uefi")]
     uefi: bool,
@@ -29,19 +29,18 @@ fn default_arch() -> Arch {
     Arch::X86_64
 }
 
-fn default_max_smp() -> u32 {
-    8
-}
-
 fn default_uefi() -> bool {
     true
 }
 
 impl Board {
-    /// Whether its tables can be meant.
-    pub fn check(&self) -> Result<()> {
-        ensure!((1..=8).contains(&self.max_smp), "max_smp must be 1 to 8, not {}", self.max_smp);
-        Ok(())
+    /// QEMU's words for this machine with `smp` CPUs.
+    pub fn words(&self, smp: u32) -> Vec<String> {
+        let mut words = words(&self.qemu);
+        if self.cpus.is_none() {
+            words.extend(["-smp".into(), smp.to_string()]);
+        }
+        words
     }
 
     /// The loaders that it can start from.
@@ -58,8 +57,8 @@ impl Board {
 
     /// Refuses what machine `name` cannot do.
     pub fn accept(&self, name: &str, loader: Loader, smp: u32) -> Result<()> {
-        if smp > self.max_smp {
-            bail!("machine {name} takes 1 to {} CPUs, not {smp}", self.max_smp);
+        if let Some(cpus) = self.cpus.filter(|&cpus| cpus != smp) {
+            bail!("machine {name} always has {cpus} CPUs, not {smp}");
         }
         if !self.takes(loader) {
             let known = self.loaders().map(|loader| loader.to_string()).collect::<Vec<_>>();
@@ -80,7 +79,7 @@ mod tests {
     use super::*;
 
     fn board(text: &str) -> Board {
-        toml::from_str(&format!("about = ''\nqemu = ''\n{text}")).expect("good")
+        toml::from_str(&format!("about = ''\nqemu = '-M m'\n{text}")).expect("good")
     }
 
     #[test]
@@ -94,17 +93,25 @@ mod tests {
 
     #[test]
     fn what_a_board_lacks_is_refused_by_name() {
-        let board = board("arch = 'aarch64'\nmax_smp = 2\nuefi = false");
+        let board = board("arch = 'aarch64'\ncpus = 2\nuefi = false");
         assert!(board.accept("m", Loader::Direct, 2).is_ok());
         let why = |loader, smp| board.accept("m", loader, smp).expect_err("refused").to_string();
-        assert_eq!(why(Loader::Direct, 4), "machine m takes 1 to 2 CPUs, not 4");
+        assert_eq!(why(Loader::Direct, 4), "machine m always has 2 CPUs, not 4");
+        let loaders = "but by direct";
         assert_eq!(
-            why(Loader::LimineUefi, 1),
-            "machine m cannot boot by limine-uefi, but by direct"
+            why(Loader::LimineUefi, 2),
+            format!("machine m cannot boot by limine-uefi, {loaders}")
         );
         assert_eq!(
-            why(Loader::LimineBios, 1),
-            "machine m cannot boot by limine-bios, but by direct"
+            why(Loader::LimineBios, 2),
+            format!("machine m cannot boot by limine-bios, {loaders}")
         );
+    }
+
+    #[test]
+    fn qemu_is_told_the_number_of_cpus_where_it_can_choose() {
+        let words = |text| board(text).words(4).join(" ");
+        assert_eq!(words(""), "-M m -smp 4");
+        assert_eq!(words("cpus = 2"), "-M m");
     }
 }

@@ -9,8 +9,7 @@ use crate::machine::{Loader, Machine, Media};
 use crate::setup::limine::Limine;
 use crate::setup::{Firmware, Setup};
 use crate::workspace::Workspace;
-use anyhow::{Context, Result};
-use std::fs;
+use anyhow::Result;
 use std::path::PathBuf;
 
 /// A scenario with every choice made.
@@ -89,19 +88,13 @@ impl Variant {
                 Media::Direct { stub, bundle, command_line: command_line.into() }
             }
             Boot::Uefi { limine, firmware } => {
-                // The firmware writes its variables: each guest has its own.
-                let variables = dir.join("firmware-variables.fd");
-                fs::copy(&firmware.variables, &variables)
-                    .context("cannot copy the firmware's variables")?;
-                let firmware = Firmware { code: firmware.code.clone(), variables };
-                Media::Uefi { image: write_disk(limine)?, firmware }
+                Media::Uefi { image: write_disk(limine)?, firmware: firmware.clone() }
             }
             Boot::Bios { limine } => Media::Bios { image: write_disk(limine)? },
         };
         Ok(Machine {
             arch: self.arch,
-            board: words(&board.qemu),
-            smp: self.smp,
+            board: board.words(self.smp),
             memory_mib: self.scenario.memory,
             media,
             extra: words(&self.scenario.qemu),

@@ -19,7 +19,8 @@ pub struct Tool {
 pub const CC: Tool = Tool { program: "cc", packages: &["gcc", "libc6-dev"] };
 pub const DOT: Tool = Tool { program: "dot", packages: &["graphviz"] };
 
-/// UEFI firmware for QEMU: the code, and the variables that each guest gets a copy of.
+/// UEFI firmware for QEMU: the code, and the variables that each guest starts with.
+#[derive(Clone)]
 pub struct Firmware {
     pub code: PathBuf,
     pub variables: PathBuf,
