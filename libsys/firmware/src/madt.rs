@@ -1,12 +1,13 @@
-//! MADT: the CPUs' local APICs and the IO APICs (ACPI §5.2.12).
+//! MADT: the CPUs' local APICs and the IO APICs, or the parts of a GIC ([`crate::gic`]) (ACPI §5.2.12).
 
 use crate::{
     Error, Signature, Table,
     bytes::{u8_at, u16_at, u32_at, u64_at},
+    gic::{self, CpuInterface, Distributor, MsiFrame, RedistributorRange, TranslationService},
 };
 
 /// Offset of the first entry: header, local APIC address, flags.
-const ENTRIES: usize = 44;
+pub(crate) const ENTRIES: usize = 44;
 
 /// The multiple APIC description table.
 #[derive(Clone, Copy, Debug)]
@@ -62,6 +63,16 @@ pub enum Entry<'a> {
     SourceOverride(SourceOverride),
     /// Type 5: 64-bit address of the local APICs, in place of the 32-bit one.
     LocalApicAddress(u64),
+    /// Type 11: a CPU of a machine with a GIC.
+    CpuInterface(CpuInterface),
+    /// Type 12.
+    Distributor(Distributor),
+    /// Type 13.
+    MsiFrame(MsiFrame),
+    /// Type 14.
+    RedistributorRange(RedistributorRange),
+    /// Type 15.
+    TranslationService(TranslationService),
     /// Any other type, with all of its bytes.
     Other {
         /// The type.
@@ -164,7 +175,8 @@ fn split(bytes: &[u8]) -> Result<(&[u8], &[u8]), Error> {
     })
 }
 
-fn decode(bytes: &[u8]) -> Result<Entry<'_>, Error> {
+/// Decodes one entry, all of whose bytes are there.
+pub(crate) fn decode(bytes: &[u8]) -> Result<Entry<'_>, Error> {
     Ok(match u8_at(bytes, 0, "MADT entry")? {
         0 => {
             let what = "MADT local APIC entry";
@@ -198,6 +210,11 @@ fn decode(bytes: &[u8]) -> Result<Entry<'_>, Error> {
             let what = "MADT local x2APIC entry";
             processor(u32_at(bytes, 4, what)?, u32_at(bytes, 12, what)?, u32_at(bytes, 8, what)?)
         }
+        11 => Entry::CpuInterface(gic::cpu_interface(bytes)?),
+        12 => Entry::Distributor(gic::distributor(bytes)?),
+        13 => Entry::MsiFrame(gic::msi_frame(bytes)?),
+        14 => Entry::RedistributorRange(gic::redistributor_range(bytes)?),
+        15 => Entry::TranslationService(gic::translation_service(bytes)?),
         kind => Entry::Other { kind, bytes },
     })
 }

@@ -30,6 +30,14 @@ impl Signature {
     pub const DMAR: Self = Self(*b"DMAR");
     /// High precision event timer.
     pub const HPET: Self = Self(*b"HPET");
+    /// Fixed ACPI description table; its signature is `FACP` (ACPI §5.2.9).
+    pub const FADT: Self = Self(*b"FACP");
+    /// Generic timer description.
+    pub const GTDT: Self = Self(*b"GTDT");
+    /// Serial port console redirection.
+    pub const SPCR: Self = Self(*b"SPCR");
+    /// I/O remapping.
+    pub const IORT: Self = Self(*b"IORT");
     /// AMD I/O virtualization reporting.
     pub const IVRS: Self = Self(*b"IVRS");
 

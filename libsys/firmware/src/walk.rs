@@ -32,13 +32,16 @@ impl<R: PhysReader + ?Sized> PhysReader for &R {
     }
 }
 
-fn read(reader: &impl PhysReader, address: u64, into: &mut [u8]) -> Result<(), Error> {
+pub(crate) fn read(reader: &impl PhysReader, address: u64, into: &mut [u8]) -> Result<(), Error> {
     // A range that wraps around the address space is refused here, so that no reader needs to think of it.
     address.checked_add(into.len() as u64).ok_or(Error::Unreadable { address })?;
     reader.read(address, into).map_err(|Unreadable| Error::Unreadable { address })
 }
 
-fn read_array<const N: usize>(reader: &impl PhysReader, address: u64) -> Result<[u8; N], Error> {
+pub(crate) fn read_array<const N: usize>(
+    reader: &impl PhysReader,
+    address: u64,
+) -> Result<[u8; N], Error> {
     let mut bytes = [0; N];
     read(reader, address, &mut bytes)?;
     Ok(bytes)
@@ -75,6 +78,19 @@ impl TableLocation {
             }
             _ => Err(Error::BadLength { what, length: length.into() }),
         }
+    }
+
+    /// The first `N` bytes of the table, whose checksum is verified where it lies; zeros where it is shorter. For tables
+    /// of which only fields at fixed places are wanted, where there is no memory for a copy.
+    pub(crate) fn prefix<const N: usize>(
+        &self,
+        reader: &impl PhysReader,
+    ) -> Result<([u8; N], usize), Error> {
+        checksum_in_place(reader, self)?;
+        let mut bytes = [0; N];
+        let there = self.length.min(N);
+        read(reader, self.address, &mut bytes[..there])?;
+        Ok((bytes, there))
     }
 
     /// Copies the table to the front of `into` and verifies it there (a copy cannot change after the check).
@@ -182,7 +198,10 @@ impl Root {
 }
 
 /// Verifies a table's checksum without a buffer of its size.
-fn checksum_in_place(reader: &impl PhysReader, table: &TableLocation) -> Result<(), Error> {
+pub(crate) fn checksum_in_place(
+    reader: &impl PhysReader,
+    table: &TableLocation,
+) -> Result<(), Error> {
     let mut total = 0u8;
     let mut done = 0;
     while done < table.length {

@@ -10,6 +10,7 @@
 //! Specification 0.4, *bindings* are those that the Linux kernel keeps for the community
 //! (`interrupt-controller/arm,gic-v3.yaml` and so on).
 
+mod acpi;
 mod error;
 mod interrupt;
 mod platform;
@@ -32,5 +33,5 @@ pub const MAX_MBI_RANGES: usize = 4;
 /// Notes that are kept.
 pub const MAX_NOTES: usize = 8;
 
-/// INTID of the virtual timer where firmware does not say (BSA 3.8.3, PPI 11).
+/// INTID of the virtual timer where firmware does not say (BSA, PPI assignments: PPI 11).
 pub const VIRTUAL_TIMER: u32 = 27;

@@ -19,12 +19,12 @@ pub struct Range {
 }
 
 /// Which CPU: Aff3.Aff2.Aff1.Aff0, one byte each, the highest first. The redistributor's `GICR_TYPER[63:32]` has it so
-/// (GIC 12.11.38).
+/// (GIC 12.11, GICR_TYPER).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Affinity(u32);
 
 impl Affinity {
-    /// Bits of `MPIDR_EL1` that are affinity: Aff3 39:32, Aff2 to Aff0 23:0 (DDI 0487 D19.2.99).
+    /// Bits of `MPIDR_EL1` that are affinity: Aff3 39:32, Aff2 to Aff0 23:0 (DDI 0487, MPIDR_EL1).
     pub const MPIDR_MASK: u64 = 0xff_00ff_ffff;
 
     /// From the form of `GICR_TYPER[63:32]`.
@@ -42,7 +42,7 @@ impl Affinity {
         self.0
     }
 
-    /// As `MPIDR_EL1` has it, the other bits zero: the target of PSCI's `CPU_ON` (PSCI 5.1.4).
+    /// As `MPIDR_EL1` has it, the other bits zero: the target of PSCI's `CPU_ON` (PSCI, CPU_ON).
     pub const fn mpidr(self) -> u64 {
         (self.0 as u64 & 0xff00_0000) << 8 | self.0 as u64 & 0xff_ffff
     }
@@ -67,7 +67,7 @@ pub struct Cpu {
     pub redistributor: Option<u64>,
 }
 
-/// How to reach the firmware that implements PSCI (PSCI 5.2.2).
+/// How to reach the firmware that implements PSCI (PSCI, conduits).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Conduit {
     /// `smc #0`.
@@ -104,14 +104,14 @@ pub struct Its {
     pub name: ItsName,
 }
 
-/// SPIs that a write to the distributor raises, as the GIC's binding lets firmware offer them.
+/// SPIs that a write to the distributor raises, as the GIC's binding lets firmware offer them. ACPI has no words for it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Mbi {
     /// First INTID and how many, of each range (`mbi-ranges`).
     pub ranges: Vec<(u32, u32), MAX_MBI_RANGES>,
     /// Where to write instead of the distributor's own page (`mbi-alias`).
     pub alias: Option<u64>,
-    /// The GIC itself, and not only an ITS, takes messages (`msi-controller` at its node; under ACPI a GIC MSI frame).
+    /// The GIC itself, and not only an ITS, takes messages (`msi-controller` at its node).
     pub msi_controller: bool,
 }
 
@@ -197,8 +197,13 @@ impl Platform {
 
     pub(super) fn add_cpu(&mut self, cpu: Cpu) {
         self.cpu_count += 1;
-        // The count says that there are more.
-        let _ = self.cpus.push(cpu);
+        // The count says that there are more. One that can run is worth more than one that can not.
+        if let Err(cpu) = self.cpus.push(cpu)
+            && cpu.enabled
+            && let Some(idle) = self.cpus.iter_mut().rev().find(|cpu| !cpu.enabled)
+        {
+            *idle = cpu;
+        }
     }
 
     pub(super) fn add_its(&mut self, its: Its) {

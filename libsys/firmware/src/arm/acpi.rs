@@ -1,0 +1,197 @@
+//! The machine from ACPI tables.
+//!
+//! The kernel has no memory for copies when it asks, so the tables are read where they lie, piece by piece.
+
+use super::{
+    Affinity, Console, ConsoleKind, Cpu, Error, Fault, Its, ItsName, Part, Platform, Range,
+    Redistributors,
+};
+use crate::madt::{self, Entry};
+use crate::walk::{self, checksum_in_place};
+use crate::{
+    Error as AcpiError, Fadt, Gtdt, PhysReader, Root, Signature, Spcr, TableLocation, fadt, gtdt,
+    spcr::{self, SerialPort},
+};
+
+/// Bytes of a distributor (GIC 12.8), which the MADT does not say.
+const DISTRIBUTOR_BYTES: u64 = 0x1_0000;
+/// Bytes of an ITS's control and translation frames (GIC 12.18).
+const ITS_BYTES: u64 = 0x2_0000;
+/// Bytes of a PL011's registers, and of the smaller SBSA one (BSA appendix B): one page.
+const CONSOLE_BYTES: u64 = 0x1000;
+
+impl Platform {
+    /// Follows the root table. MADT must be there; FADT, GTDT and SPCR may be missing.
+    pub fn from_acpi(reader: &impl PhysReader, root: &Root) -> Result<Self, Error> {
+        let madt = root
+            .find(reader, Signature::MADT, 0)
+            .map_err(|error| Fault::Table(error).of(Part::Gic))?;
+        let mut platform = from_madt(reader, &madt)?;
+        if let Some(fadt) =
+            platform.table(root.find(reader, Signature::FADT, 0), Part::Psci, |location| {
+                Fadt::decode(prefix::<{ fadt::PREFIX }>(reader, location)?.bytes())
+            })
+        {
+            platform.conduit = fadt.conduit;
+        }
+        if let Some(gtdt) =
+            platform.table(root.find(reader, Signature::GTDT, 0), Part::Timer, |location| {
+                Gtdt::decode(prefix::<{ gtdt::PREFIX }>(reader, location)?.bytes())
+            })
+        {
+            match gtdt.virtual_timer.gsiv {
+                // It is private to each CPU (GIC 2.2).
+                intid @ 16..=31 => platform.virtual_timer = intid,
+                other => {
+                    let what = "the virtual timer's INTID";
+                    platform.note(Part::Timer, Fault::BadValue { what, value: other.into() });
+                }
+            }
+        }
+        if let Some(spcr) =
+            platform.table(root.find(reader, Signature::SPCR, 0), Part::Console, |location| {
+                Spcr::decode(prefix::<{ spcr::PREFIX }>(reader, location)?.bytes())
+            })
+        {
+            platform.add_console(&spcr);
+        }
+        platform.complete()
+    }
+
+    /// Reads a table that may be missing. A broken one is noted.
+    fn table<T>(
+        &mut self,
+        found: Result<TableLocation, AcpiError>,
+        part: Part,
+        decode: impl FnOnce(&TableLocation) -> Result<T, AcpiError>,
+    ) -> Option<T> {
+        let decoded = match found {
+            Err(AcpiError::NotFound { .. }) => return None,
+            found => found.and_then(|location| decode(&location)),
+        };
+        decoded.map_err(|error| self.note(part, Fault::Table(error))).ok()
+    }
+
+    fn add_console(&mut self, spcr: &Spcr) {
+        let kind = match spcr.port {
+            SerialPort::Pl011 => ConsoleKind::Pl011,
+            SerialPort::Sbsa => ConsoleKind::Sbsa,
+            SerialPort::Other(_) => return,
+        };
+        match range(spcr.base, CONSOLE_BYTES) {
+            Ok(range) if !spcr.is_io => {
+                self.console = Some(Console { kind, range, interrupt: spcr.gsiv });
+            }
+            _ => {
+                let what = "the SPCR's address";
+                self.note(Part::Console, Fault::BadValue { what, value: spcr.base });
+            }
+        }
+    }
+
+    fn add_entry(&mut self, entry: &Entry<'_>) -> Result<(), Error> {
+        match *entry {
+            Entry::CpuInterface(cpu) => {
+                let redistributor = (cpu.redistributor != 0).then_some(cpu.redistributor);
+                let affinity = Affinity::from_mpidr(cpu.mpidr);
+                self.add_cpu(Cpu { affinity, enabled: cpu.enabled, redistributor });
+            }
+            Entry::RedistributorRange(found) => {
+                let range = range(found.base, found.length.into())
+                    .map_err(|fault| fault.of(Part::Redistributor))?;
+                self.add_redistributors(Redistributors { range, stride: None });
+            }
+            Entry::TranslationService(its) => match range(its.base, ITS_BYTES) {
+                Ok(range) => self.add_its(Its { range, name: ItsName::Id(its.id) }),
+                Err(fault) => self.note(Part::Its, fault),
+            },
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+/// The first bytes of a table.
+struct Prefix<const N: usize>([u8; N], usize);
+
+impl<const N: usize> Prefix<N> {
+    fn bytes(&self) -> &[u8] {
+        &self.0[..self.1]
+    }
+}
+
+fn prefix<const N: usize>(
+    reader: &impl PhysReader,
+    table: &TableLocation,
+) -> Result<Prefix<N>, AcpiError> {
+    table.prefix(reader).map(|(bytes, there)| Prefix(bytes, there))
+}
+
+/// A range as tables give it.
+const fn range(base: u64, size: u64) -> Result<Range, Fault> {
+    if base == 0 || size == 0 || base.checked_add(size).is_none() {
+        return Err(Fault::BadValue { what: "the address", value: base });
+    }
+    Ok(Range { base, size })
+}
+
+fn from_madt(reader: &impl PhysReader, madt: &TableLocation) -> Result<Platform, Error> {
+    let broken = |error| Fault::Table(error).of(Part::Gic);
+    checksum_in_place(reader, madt).map_err(broken)?;
+    // The distributor need not come first.
+    let mut distributor = None;
+    each_entry(reader, madt, |entry| {
+        if let Entry::Distributor(found) = *entry {
+            distributor = distributor.or(Some(found));
+        }
+        Ok(())
+    })?;
+    let found = distributor.ok_or(Fault::Missing.of(Part::Gic))?;
+    let registers = range(found.base, DISTRIBUTOR_BYTES).map_err(|fault| fault.of(Part::Gic))?;
+    let mut platform = Platform::new(found.version, registers);
+    each_entry(reader, madt, |entry| platform.add_entry(entry))?;
+    platform.gic.version = match found.version {
+        // "Fall back to hardware discovery" (ACPI §5.2.12.15): only versions from 3 on have redistributors.
+        0 => {
+            let has_own = platform.cpus.iter().any(|cpu| cpu.redistributor.is_some());
+            if has_own || !platform.gic.redistributors.is_empty() { 3 } else { 2 }
+        }
+        version @ 1..=2 => version,
+        3..=4 => 3,
+        value => {
+            let what = "the GIC's version";
+            return Err(Fault::BadValue { what, value: value.into() }.of(Part::Gic));
+        }
+    };
+    Ok(platform)
+}
+
+/// Calls `f` with each entry of the MADT.
+fn each_entry(
+    reader: &impl PhysReader,
+    madt: &TableLocation,
+    mut f: impl FnMut(&Entry<'_>) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let broken = |error| Fault::Table(error).of(Part::Gic);
+    let what = "MADT entry";
+    let mut at = madt::ENTRIES;
+    while at < madt.length {
+        // In range: `TableLocation` has a length whose end exists.
+        let address = madt.address + at as u64;
+        let [_, length] = walk::read_array(reader, address).map_err(broken)?;
+        let length = usize::from(length);
+        let available = madt.length - at;
+        if length < 2 {
+            return Err(broken(AcpiError::BadLength { what, length: length as u64 }));
+        }
+        if length > available {
+            return Err(broken(AcpiError::Truncated { what, needed: length, available }));
+        }
+        let mut bytes = [0; u8::MAX as usize];
+        let bytes = &mut bytes[..length];
+        walk::read(reader, address, bytes).map_err(broken)?;
+        f(&madt::decode(bytes).map_err(broken)?)?;
+        at += length;
+    }
+    Ok(())
+}
