@@ -25,6 +25,7 @@ pub fn run(workspace: &Workspace, setup: &Setup, options: &RunOptions) -> Result
     config.board(machine)?.accept(machine, variant.loader, variant.smp)?;
     let mut guests = Guests::new(setup, &config)?;
     guests.prepare(arch, std::slice::from_ref(&variant))?;
+    guests.programs(&variant)?;
     if let (Some(_), Some(Ok(limine))) = (options.loader.fixed(), guests.limine(arch)) {
         say(format!("loader: {}, Limine from {}", variant.loader, limine.origin));
     }

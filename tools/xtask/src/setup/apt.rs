@@ -36,9 +36,7 @@ pub fn install(workspace: &Workspace, what: &str, packages: &[&str]) -> Result<(
     if !result.success() {
         // The package lists may be missing or old: a fresh container image has none.
         step.end("not with the present package lists, refreshing them");
-        let step = Step::start("apt-get update");
-        apt_get(prefix, &["update"])?;
-        step.done();
+        update()?;
         let step = Step::start(format!("installing {list} by apt-get, for {what}"));
         result = apt_get(prefix, &install)?;
         step.end(if result.success() { "done" } else { "failed" });
@@ -54,6 +52,14 @@ pub fn install(workspace: &Workspace, what: &str, packages: &[&str]) -> Result<(
             workspace.shown(&log)
         );
     }
+    Ok(())
+}
+
+/// Refreshes the package lists. That it failed shows in what is installed after it.
+pub fn update() -> Result<()> {
+    let step = Step::start("apt-get update");
+    let updated = apt_get(become_root().unwrap_or_default(), &["update"])?;
+    step.end(if updated.success() { "done" } else { "failed" });
     Ok(())
 }
 

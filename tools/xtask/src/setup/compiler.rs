@@ -15,8 +15,8 @@ use std::time::Duration;
 
 const DEBIAN_RUSTC: &str = "/usr/bin/rustc";
 const DEBIAN_CLIPPY: &str = "/usr/bin/cargo-clippy";
-/// Edition 2024 needs it. Debian 12 brings newer ones by its security archive.
-const OLDEST_MINOR: u32 = 85;
+/// Edition 2024's `if let` chains need it. Debian 12 brings newer ones by its security archive.
+const OLDEST_MINOR: u32 = 88;
 
 /// What builds for an architecture.
 pub struct Compiler {

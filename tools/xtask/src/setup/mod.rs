@@ -72,6 +72,12 @@ impl<'a> Setup<'a> {
             bail!("{what} is missing; this brings it: {}", apt::command_line(packages));
         }
         apt::install(self.workspace, what, packages)?;
+        if let Some(found) = find() {
+            return Ok(found);
+        }
+        // Old package lists may have brought an old version.
+        apt::update()?;
+        apt::install(self.workspace, what, packages)?;
         match find() {
             Some(found) => Ok(found),
             None => bail!("{what} is still missing after {}", apt::command_line(packages)),

@@ -69,18 +69,13 @@ impl<'a> Guests<'a> {
 
     /// Runs one variant. The inner `Err` says why it was skipped.
     pub fn run(&self, variant: &Variant, show: bool) -> Result<Result<Run, String>> {
-        let arch = variant.arch;
-        let kit = self.kits.get(&arch).with_context(|| format!("{arch} was not prepared"))?;
+        let kit = self.kit(variant.arch)?;
         let limine = match (&kit.limine, variant.loader.is_limine()) {
             (Some(Err(reason)), true) => return Ok(Err(reason.clone())),
             (Some(Ok(limine)), true) => Some(limine),
             _ => None,
         };
-        let programs = match kit.programs.get(&variant.profile) {
-            Some(Ok(programs)) => programs,
-            Some(Err(error)) => return Err(anyhow!("{error}")),
-            None => return Err(anyhow!("the {} programs were not built", variant.profile)),
-        };
+        let programs = self.programs(variant)?;
         let boot = match variant.loader {
             Loader::Direct => Boot::Direct { stub: programs.stub.clone() },
             Loader::LimineBios => Boot::Bios { limine: limine.context("no Limine")? },
@@ -104,6 +99,19 @@ impl<'a> Guests<'a> {
         let ending = qemu::run(&kit.qemu, &machine.arguments(), &options)?;
         let verdict = judge(&variant.scenario, &ending);
         Ok(Ok(Run { verdict, ending, log }))
+    }
+
+    /// What `variant` runs; an error if the build failed.
+    pub fn programs(&self, variant: &Variant) -> Result<&Programs> {
+        match self.kit(variant.arch)?.programs.get(&variant.profile) {
+            Some(Ok(programs)) => Ok(programs),
+            Some(Err(error)) => Err(anyhow!("{error}")),
+            None => Err(anyhow!("the {} programs were not built", variant.profile)),
+        }
+    }
+
+    fn kit(&self, arch: Arch) -> Result<&Kit> {
+        self.kits.get(&arch).with_context(|| format!("{arch} was not prepared"))
     }
 
     /// Why Limine cannot be had for `arch`, if it was wanted.
