@@ -2,11 +2,16 @@
 //!
 //! | item | meaning |
 //! | --- | --- |
-//! | `early_print` | text to the early console, before there are servers |
+//! | `_start` | where the loader enters; calls `boot::start` on a good stack |
+//! | `early_init`, `early_print` | the early console, before there are servers; text to it |
 //! | `end(success)` | power off or halt; never returns |
+//! | `Firmware` | what the firmware says of CPUs and interrupt controllers; `read` and `devices` |
+//! | `FIRST_FRAME`, `START_UP_BYTES` | frames the allocator must not have; how many of them CPUs need to start |
+//! | `load_kernel_tables` | leave the loader's page tables for the kernel's own |
 //! | `cpu_index`, `cpu_index_or_zero` | this CPU's number; the second also before start-up |
 //! | `Frame`, `FRAME_BYTES` | saved registers of a thread, laid out for the entry code |
 //! | `init_boot_cpu`, `start_cpus` | bring up this CPU; bring up the others |
+//! | `cpu_features` | what the CPU has beyond the least, for the banner |
 //! | `enter(frame)` | leave the kernel to a thread whose space is loaded |
 //! | `idle` | wait for an interrupt with nothing to run |
 //! | `load_space`, `leave_space` | switch address space; to the kernel's own |
@@ -16,7 +21,7 @@
 //! | `poke`, `end_of_interrupt`, `pause` | interrupt controller and spin hint |
 //! | `in_service` | whether an interrupt of this vector is being taken |
 //! | `take_forged_interrupt` | whether an exception is none, but a device's message |
-//! | `io_read`, `io_write` | I/O ports, or `NotSupported` |
+//! | `io_read`, `io_write`, `IO_PORTS` | I/O ports and their number, or `NotSupported` and none |
 //! | `device_vectors`, `hardware_id` | vector space facts for remappers |
 
 #[cfg(target_arch = "x86_64")]

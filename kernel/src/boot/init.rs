@@ -23,7 +23,6 @@ const BELOW_STACK: u64 = 2 * PAGE_BYTES;
 const STARTUP: u64 = 0x7100_0000_0000;
 /// Physical addresses there can be.
 const PHYSICAL_BYTES: u64 = 1 << 52;
-const IO_PORTS: u64 = 1 << 16;
 
 /// Why `init` can not start.
 pub enum Reason {
@@ -59,8 +58,8 @@ impl fmt::Display for Reason {
     }
 }
 
-/// Makes `init` ready to run.
-pub fn start() -> Result<(), Reason> {
+/// Makes `init` ready to run. `device_tree`: where its copy is, and its bytes.
+pub fn start(device_tree: Option<(u64, u64)>) -> Result<(), Reason> {
     let kernel = state::get();
     let module = find()?;
     let id = kernel.processes.alloc().ok_or(Error::NoMemory)?;
@@ -74,7 +73,7 @@ pub fn start() -> Result<(), Reason> {
     let at = STACK_BLOCK + BELOW_STACK;
     map(cx, stack, at, STACK_BLOCK_BYTES - BELOW_STACK, Rights::READ | Rights::WRITE)?;
     let page = memory(cx, PAGE_BYTES)?;
-    fill_page(cx, base(cx, page)?)?;
+    fill_page(cx, base(cx, page)?, device_tree)?;
     map(cx, page, STARTUP, PAGE_BYTES, Rights::READ)?;
     let priority = PRIORITIES as u8 - 1;
     let (_, thread) = kernel.new_thread(cx, id, STACK_BLOCK, priority, 0)?;
@@ -168,7 +167,7 @@ fn range(cx: Cx, kind: Kind, base: u64, size: u64, rights: Rights) -> Result<Han
 }
 
 /// Writes init's startup page: all authority there is.
-fn fill_page(cx: Cx, physical: u64) -> Result<(), Reason> {
+fn fill_page(cx: Cx, physical: u64, device_tree: Option<(u64, u64)>) -> Result<(), Reason> {
     let kernel = state::get();
     let pointer = mm::direct(physical).cast::<Startup>();
     let count = kernel.cpu_count.get() as u32;
@@ -188,8 +187,10 @@ fn fill_page(cx: Cx, physical: u64) -> Result<(), Reason> {
     push("message-control", control, 0, 0)?;
     let physical = range(cx, Kind::Physical, 0, PHYSICAL_BYTES, full(Kind::Physical))?;
     push("physical", physical, PHYSICAL_BYTES, 0)?;
-    let ports = range(cx, Kind::IoPorts, 0, IO_PORTS, full(Kind::IoPorts))?;
-    push("ioports", ports, 0, IO_PORTS)?;
+    if arch::IO_PORTS != 0 {
+        let ports = range(cx, Kind::IoPorts, 0, arch::IO_PORTS, full(Kind::IoPorts))?;
+        push("ioports", ports, 0, arch::IO_PORTS)?;
+    }
     if let Some(address) = loader::rsdp() {
         push("rsdp", Handle::NONE, address, 0)?;
     }
@@ -197,6 +198,10 @@ fn fill_page(cx: Cx, physical: u64) -> Result<(), Reason> {
         push("ram", Handle::NONE, end - start, start)?;
     }
     let readable = full(Kind::Memory).difference(Rights::WRITE);
+    if let Some((address, bytes)) = device_tree {
+        let size = bytes.next_multiple_of(PAGE_BYTES);
+        push("dtb", range(cx, Kind::Memory, address, size, readable)?, bytes, 0)?;
+    }
     for module in loader::modules() {
         let size = (module.bytes.len() as u64).next_multiple_of(PAGE_BYTES);
         let handle = range(cx, Kind::Memory, module.address, size, readable)?;

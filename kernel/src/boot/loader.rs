@@ -3,15 +3,20 @@
 use limine::BaseRevision;
 use limine::memory_map::Entry;
 use limine::request::{
-    BootloaderInfoRequest, ExecutableAddressRequest, ExecutableCmdlineRequest,
-    ExecutableFileRequest, HhdmRequest, MemoryMapRequest, ModuleRequest, RequestsEndMarker,
-    RequestsStartMarker, RsdpRequest, StackSizeRequest,
+    BootloaderInfoRequest, DeviceTreeBlobRequest, ExecutableAddressRequest,
+    ExecutableCmdlineRequest, ExecutableFileRequest, HhdmRequest, MemoryMapRequest, ModuleRequest,
+    RequestsEndMarker, RequestsStartMarker, RsdpRequest, StackSizeRequest,
 };
 
 use crate::fatal::fatal;
+use crate::mm;
 
 /// Stack for start-up; the per-CPU stacks come after.
 const STACK_BYTES: u64 = 128 * 1024;
+/// First word of a device tree, and its second at most: Linux' boot protocol for arm64 allows
+/// no more than 2 MiB either.
+const TREE_MAGIC: u32 = 0xd00d_feed;
+const MOST_TREE_BYTES: u32 = 2 << 20;
 
 macro_rules! requests {
     ($($(#[$attr:meta])* $name:ident: $type:ty = $value:expr;)*) => {
@@ -43,6 +48,7 @@ requests! {
     MEMORY: MemoryMapRequest = MemoryMapRequest::new();
     MODULES: ModuleRequest = ModuleRequest::new();
     RSDP: RsdpRequest = RsdpRequest::new();
+    DEVICE_TREE: DeviceTreeBlobRequest = DeviceTreeBlobRequest::new();
     ADDRESS: ExecutableAddressRequest = ExecutableAddressRequest::new();
     CMDLINE: ExecutableCmdlineRequest = ExecutableCmdlineRequest::new();
     // Limine 8.2 gives the command line only with the kernel's own file.
@@ -85,12 +91,29 @@ pub fn image() -> (u64, u64) {
     }
 }
 
+/// An address in an answer: physical, or (before revision 3) in the direct map.
+fn physical(address: u64) -> u64 {
+    let offset = direct_offset();
+    if address >= offset { address - offset } else { address }
+}
+
 /// Physical address of the ACPI root pointer.
 pub fn rsdp() -> Option<u64> {
-    let address = RSDP.get_response()?.address() as u64;
-    // Physical, or (before revision 3) in the direct map.
-    let offset = direct_offset();
-    Some(if address >= offset { address - offset } else { address })
+    Some(physical(RSDP.get_response()?.address() as u64))
+}
+
+/// The flattened device tree, in the loader's memory: whole, but nothing else about it has
+/// been checked.
+pub fn device_tree() -> Option<&'static [u8]> {
+    let start = mm::direct(physical(DEVICE_TREE.get_response()?.dtb_ptr() as u64));
+    // SAFETY: the loader says that a device tree is here, in memory that is mapped. Its header
+    // begins with two words (Devicetree Specification 0.4, 5.2), in alignment of 8.
+    let [magic, size] = unsafe { start.cast::<[u32; 2]>().read_volatile() }.map(u32::from_be);
+    if magic != TREE_MAGIC || size > MOST_TREE_BYTES {
+        return None;
+    }
+    // SAFETY: as above; the header says how many bytes there are, and nobody writes to it.
+    Some(unsafe { core::slice::from_raw_parts(start, size as usize) })
 }
 
 /// The command line.

@@ -1,11 +1,12 @@
 //! From the loader to `init`.
 //!
 //! The loader speaks the Limine boot protocol: real Limine, or the direct boot stub. The
-//! kernel takes from it a memory map, the modules and the ACPI root pointer, and then
-//! depends on nothing that it set up.
+//! kernel takes from it a memory map, the modules, and the ACPI root pointer or the device
+//! tree, and then depends on nothing that it set up.
 
 mod arenas;
 mod cpus;
+mod firmware;
 mod init;
 mod loader;
 mod memory;
@@ -18,6 +19,7 @@ use kernel_core::{Cx, Id};
 use crate::arch;
 use crate::fatal::fatal;
 use crate::irq;
+use crate::mm;
 use crate::state;
 use crate::sync;
 
@@ -27,35 +29,33 @@ pub const INIT: ProcessId = ProcessId::new(1);
 /// The context of start-up: one CPU, nobody else.
 const ALONE: Cx = Cx { cpu: 0, exclusive: true, thread: Id::NONE, process: Id::NONE };
 
-/// Where the loader enters.
-// SAFETY: the name is the ELF's entry point; nothing else has it.
-#[unsafe(no_mangle)]
-extern "C" fn _start() -> ! {
+/// The first Rust code, on the loader's stack.
+pub fn start() -> ! {
     arch::early_init();
+    mm::set_direct_offset(loader::direct_offset());
+    // First of all: where there is no console without the firmware's word, nothing can be
+    // said before.
+    let firmware = firmware::read();
     loader::check();
-    let low = memory::init();
-    let firmware = cpus::find();
-    arch::init_boot_cpu(firmware.local_apic);
+    let reserved = memory::init(&firmware);
+    arch::init_boot_cpu(&firmware);
     state::install(arenas::kernel());
     let kernel = state::get();
-    let count = arch::start_cpus(firmware.ids(), low, run_other, |id| {
-        let _ = writeln!(kernel.log(ALONE), "kernel: CPU with local APIC id {id} did not start");
+    let count = arch::start_cpus(&firmware, reserved.start_up, run_other, |what| {
+        let _ = writeln!(kernel.log(ALONE), "kernel: {what}");
     });
     kernel.cpu_count.set(count);
     sync::set_cpu_count(count);
-    let features = arch::cpu_features();
     let _ = writeln!(
         kernel.log(ALONE),
-        "Tocsin: {} CPU{}, {} MiB free, loader {}{}{}{}",
+        "Tocsin: {} CPU{}, {} MiB free, loader {}{}",
         count,
         if count == 1 { "" } else { "s" },
         kernel_core::Platform::free_bytes(&kernel.platform) >> 20,
         loader::name(),
-        if features.smep { ", SMEP" } else { "" },
-        if features.smap { ", SMAP" } else { "" },
-        if features.umip { ", UMIP" } else { "" },
+        arch::cpu_features(),
     );
-    if let Err(reason) = init::start() {
+    if let Err(reason) = init::start(reserved.device_tree) {
         fatal(format_args!("{reason}"));
     }
     cpus::release_others();

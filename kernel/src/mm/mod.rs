@@ -11,6 +11,19 @@ pub use frames::{
 
 pub use ram::{is_ram, note_ram, ranges};
 
+/// What a part of the kernel's own address space is for, which decides how it is mapped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PageKind {
+    /// Executable, never writable.
+    Code,
+    /// Neither.
+    Constants,
+    /// Writable, never executable.
+    Data,
+    /// A device's registers: as data, and every access reaches the device as it is.
+    Device,
+}
+
 /// Where physical address 0 is mapped.
 static OFFSET: AtomicU64 = AtomicU64::new(0);
 

@@ -72,15 +72,21 @@ fn read(register: u32) -> u32 {
     }
 }
 
-/// Finds the local APIC and turns off the old interrupt controllers.
-pub fn init(address: u64) {
-    let msr = Msr::new(APIC_BASE_MSR);
+fn base_register() -> u64 {
     // SAFETY: reading the base register changes nothing.
-    let base = unsafe { msr.read() };
-    let physical = if base & BASE_MASK != 0 { base & BASE_MASK } else { address };
-    BASE.store(direct(physical) as u64, Ordering::Relaxed);
+    unsafe { Msr::new(APIC_BASE_MSR).read() }
+}
+
+/// Physical address of the local APIC, as the CPU says.
+pub fn base() -> Option<u64> {
+    Some(base_register() & BASE_MASK).filter(|&base| base != 0)
+}
+
+/// Notes where the local APIC is and turns off the old interrupt controllers.
+pub fn init(address: u64) {
+    BASE.store(direct(address) as u64, Ordering::Relaxed);
     // A loader may have switched to x2APIC mode, from which there is no way back.
-    X2APIC.store(base & X2APIC_ENABLED != 0, Ordering::Relaxed);
+    X2APIC.store(base_register() & X2APIC_ENABLED != 0, Ordering::Relaxed);
     // The 8259s: every line masked.
     write_u8(0x21, 0xff);
     write_u8(0xa1, 0xff);
@@ -89,11 +95,9 @@ pub fn init(address: u64) {
 /// Turns on this CPU's local APIC and notes its id.
 pub fn enable_this_cpu(index: usize) {
     if X2APIC.load(Ordering::Relaxed) {
-        let mut msr = Msr::new(APIC_BASE_MSR);
-        // SAFETY: reading the base register changes nothing.
-        let base = unsafe { msr.read() };
+        let base = base_register();
         // SAFETY: the mode in which the boot CPU runs already; all must agree.
-        unsafe { msr.write(base | X2APIC_ENABLED) };
+        unsafe { Msr::new(APIC_BASE_MSR).write(base | X2APIC_ENABLED) };
     }
     let id = read(ID);
     let id = if X2APIC.load(Ordering::Relaxed) { id } else { id >> 24 };

@@ -3,6 +3,7 @@
 mod apic;
 mod clock;
 mod entry;
+mod firmware;
 mod frame;
 mod gdt;
 mod idt;
@@ -13,6 +14,7 @@ mod serial;
 mod smp;
 
 use core::arch::asm;
+use core::fmt;
 
 use x86_64::registers::control::{Cr0, Cr0Flags, Cr4, Cr4Flags, Efer, EferFlags};
 use x86_64::registers::model_specific::{LStar, SFMask, Star};
@@ -21,6 +23,7 @@ use x86_64::registers::rflags::RFlags;
 pub use apic::{arm_timer, end_of_interrupt, in_service, poke};
 pub use clock::{now, ticks_per_second};
 pub use entry::enter;
+pub use firmware::Firmware;
 pub use frame::Frame;
 pub use percpu::{cpu_index, cpu_index_or_zero, current_frame, leave_space, load_space, set_frame};
 pub use ports::{io_read, io_write};
@@ -39,10 +42,29 @@ pub const TIMER_VECTOR: u8 = 0x21;
 /// Spurious interrupts of the local APIC.
 pub const SPURIOUS_VECTOR: u8 = 0xff;
 
+/// Frames below are not for the allocator: CPUs start in real mode, which reaches no further.
+pub const FIRST_FRAME: u64 = 1 << 20;
+/// Bytes below `FIRST_FRAME` for code and tables of starting CPUs.
+pub const START_UP_BYTES: u64 = smp::START_UP_BYTES;
+/// I/O ports there are.
+pub const IO_PORTS: u64 = 1 << 16;
+
+/// Where the loader enters, on a stack of its own.
+// SAFETY: the name is the ELF's entry point; nothing else has it.
+#[unsafe(no_mangle)]
+extern "C" fn _start() -> ! {
+    crate::boot::start()
+}
+
+/// Leaves the loader's page tables for the kernel's own.
+pub fn load_kernel_tables() {
+    paging::load(paging::kernel_root());
+}
+
 /// Brings up CPU 0: descriptor tables, system-call entry, local APIC, clock.
-pub fn init_boot_cpu(local_apic: u64) {
+pub fn init_boot_cpu(firmware: &Firmware) {
     clock::calibrate();
-    apic::init(local_apic);
+    apic::init(firmware.local_apic);
     init_this_cpu(0);
     apic::calibrate_timer();
 }
@@ -89,6 +111,13 @@ pub struct Features {
     pub smap: bool,
     /// User code can not read descriptor-table registers.
     pub umip: bool,
+}
+
+impl fmt::Display for Features {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let known = [(self.smep, ", SMEP"), (self.smap, ", SMAP"), (self.umip, ", UMIP")];
+        known.into_iter().filter(|(has, _)| *has).try_for_each(|(_, text)| f.write_str(text))
+    }
 }
 
 /// Reads CPUID leaf 7 (Intel SDM vol. 2, CPUID).

@@ -12,7 +12,7 @@ use x86_64::registers::control::{Cr3, Cr3Flags};
 use x86_64::structures::paging::{PageTableFlags as Flags, PhysFrame};
 
 use super::percpu;
-use crate::mm::{alloc_frame, direct, free_frame};
+use crate::mm::{PageKind, alloc_frame, direct, free_frame};
 
 const ADDRESS_MASK: u64 = 0x000f_ffff_ffff_f000;
 const ENTRIES: usize = 512;
@@ -89,8 +89,19 @@ pub fn create_kernel_root() -> Option<()> {
     Some(())
 }
 
+fn kernel_flags(kind: PageKind) -> Flags {
+    let data = Flags::PRESENT | Flags::WRITABLE | Flags::NO_EXECUTE;
+    match kind {
+        PageKind::Code => Flags::PRESENT,
+        PageKind::Constants => Flags::PRESENT | Flags::NO_EXECUTE,
+        PageKind::Data => data,
+        PageKind::Device => data | Flags::NO_CACHE | Flags::WRITE_THROUGH,
+    }
+}
+
 /// Maps a range into the kernel's tables, with large pages where it fits. Boot only.
-pub fn map_kernel(mut virt: u64, mut phys: u64, bytes: u64, flags: Flags) -> Option<()> {
+pub fn map_kernel(mut virt: u64, mut phys: u64, bytes: u64, kind: PageKind) -> Option<()> {
+    let flags = kernel_flags(kind);
     let end = virt + bytes;
     while virt < end {
         let top = Table::at(kernel_root()).below(index(virt, 3), KERNEL_TABLE_FLAGS)?;

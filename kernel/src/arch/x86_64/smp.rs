@@ -5,13 +5,14 @@
 //! boot CPU.
 
 use core::arch::global_asm;
+use core::fmt;
 use core::slice;
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 use tocsin_abi::limits::MAX_CPUS;
 
 use super::apic::{ICR_INIT, ICR_STARTUP, own_id, send};
-use super::{clock, init_this_cpu, paging};
+use super::{Firmware, clock, init_this_cpu, paging};
 use crate::fatal::fatal;
 use crate::mm::direct;
 
@@ -131,6 +132,8 @@ static RUN: AtomicU64 = AtomicU64::new(0);
 /// How long a CPU may take to begin, and how long from there to its arrival.
 const PATIENCE_MS: u64 = 500;
 const ARRIVAL_MS: u64 = 10_000;
+/// One frame of code, three of tables.
+pub const START_UP_BYTES: u64 = 4 * 4096;
 
 fn offset(label: *const u8) -> usize {
     label as usize - (&raw const tocsin_trampoline) as usize
@@ -175,20 +178,20 @@ impl Low {
     }
 }
 
-/// Starts the CPUs with these local APIC ids, the boot CPU's own among them, and lets
-/// them run `run(index)`. `low` is the physical address of four free frames below 1 MiB.
-/// Returns how many CPUs there are; `missing` is told of those that do not come.
+/// Starts the CPUs that the firmware knows, and lets them run `run(index)`. `low` is the
+/// physical address of `START_UP_BYTES` below 1 MiB. Returns how many CPUs there are; `say`
+/// is told of those that do not come.
 pub fn start_cpus(
-    ids: &[u32],
+    firmware: &Firmware,
     low: u64,
     run: fn(usize) -> !,
-    mut missing: impl FnMut(u32),
+    mut say: impl FnMut(fmt::Arguments<'_>),
 ) -> usize {
     RUN.store(run as *const () as u64, Ordering::Release);
     let own = own_id();
     let mut count = 1;
     let root = paging::start_up_root(low + 4096);
-    for &id in ids.iter().filter(|&&id| id != own) {
+    for &id in firmware.local_apic_ids().iter().filter(|&&id| id != own) {
         if count == MAX_CPUS {
             break;
         }
@@ -199,7 +202,7 @@ pub fn start_cpus(
         if start(id, &trampoline, count) {
             count += 1;
         } else {
-            missing(id);
+            say(format_args!("CPU with local APIC id {id} did not start"));
         }
     }
     count
