@@ -1,8 +1,8 @@
 //! Puts the kernel, the modules, the answers and the page tables into memory.
 
+use crate::arch::{AddressSpace, DIRECT_MAP, MACHINE};
 use crate::handoff::Handoff;
 use crate::input::Input;
-use crate::paging::{AddressSpace, Frames};
 use crate::physical;
 use boot_stub_core::answer::{Facts, LoadedFile, answer, arena_size};
 use boot_stub_core::arena::Arena;
@@ -10,10 +10,10 @@ use boot_stub_core::bundle::{Bundle, MAX_MODULES};
 use boot_stub_core::cpio::Entry;
 use boot_stub_core::elf::Kernel;
 use boot_stub_core::fatal::Fatal;
-use boot_stub_core::limine::{DIRECT_MAP, Feature, STACK_SIZE};
+use boot_stub_core::limine::{Feature, STACK_SIZE};
 use boot_stub_core::memory::{Kind, Memory};
 use boot_stub_core::page_up;
-use boot_stub_core::placement::{Needs, table_frames};
+use boot_stub_core::placement::Needs;
 use boot_stub_core::requests::Requests;
 use core::fmt::Write;
 use heapless::Vec;
@@ -27,7 +27,9 @@ struct Allocator<'a> {
 
 impl Allocator<'_> {
     fn take(&mut self, size: u64, kind: Kind) -> Result<u64, Fatal> {
-        let too_little = Fatal::TooLittleMemory { needed: self.needs.total(), free: self.free };
+        let reach = self.memory.reach();
+        let too_little =
+            Fatal::TooLittleMemory { needed: self.needs.total(), free: self.free, reach };
         self.memory.allocate(size, kind)?.ok_or(too_little)
     }
 
@@ -48,17 +50,15 @@ impl Allocator<'_> {
 
 /// Loads everything and returns the state to enter the kernel with.
 pub fn load(input: &mut Input, bundle: &Bundle<'_>) -> Result<Handoff, Fatal> {
-    let kernel = Kernel::parse(bundle.kernel.data)?;
-    let stub = physical::stub();
+    let kernel = Kernel::parse(bundle.kernel.data, MACHINE)?;
     let command_lines = || bundle.modules.iter().chain([&bundle.kernel]).map(|file| file.name);
-    let frames = table_frames(&input.memory, kernel.image_size(), stub.end - stub.start);
     let mut needs = Needs {
         image: kernel.image_size(),
         stack: STACK_SIZE,
         arena: arena_size(command_lines(), &input.command_line),
         ..Needs::default()
     };
-    needs.set_table_frames(frames);
+    needs.set_table_frames(AddressSpace::frames(&input.memory, &kernel));
     bundle.modules.iter().for_each(|module| needs.add_file(module.data.len()));
     let free = input.memory.allocatable();
     let mut allocator = Allocator { memory: &mut input.memory, needs, free };
@@ -91,14 +91,15 @@ pub fn load(input: &mut Input, bundle: &Bundle<'_>) -> Result<Handoff, Fatal> {
     let tables = allocator.take(needs.tables, Kind::BootloaderReclaimable)?;
     let arena = allocator.take(needs.arena, Kind::BootloaderReclaimable)?;
     // The bundle has been copied and is free for the kernel. It is not overwritten before that.
-    input.memory.assign(input.bundle_range.start, input.bundle_range.end, Kind::Usable)?;
+    for place in &input.borrowed {
+        let used = Kind::BootloaderReclaimable;
+        input.memory.change(place.start, place.end, used, Kind::Usable)?;
+    }
 
     // SAFETY: just allocated for page tables, and nothing else refers to it.
-    let frames = unsafe { Frames::new(tables, needs.tables) };
-    let mut space = AddressSpace::new(frames)?;
-    space.map_directly(&input.memory)?;
-    space.map_kernel(&kernel, physical_base)?;
-    space.map_stub()?;
+    let space = unsafe {
+        AddressSpace::build(tables, needs.tables, &input.memory, &kernel, physical_base)?
+    };
 
     // SAFETY: just allocated, and nothing else refers to it.
     let words = unsafe { physical::words_mut(arena, needs.arena) };
@@ -108,21 +109,23 @@ pub fn load(input: &mut Input, bundle: &Bundle<'_>) -> Result<Handoff, Fatal> {
         executable,
         command_line: &input.command_line,
         rsdp: input.rsdp,
+        device_tree: input.device_tree,
+        direct_map: DIRECT_MAP,
         physical_base,
         virtual_base: kernel.image().start,
     };
     answer(image, &requests, &facts, &mut Arena::new(words, DIRECT_MAP + arena))
         .map_err(|_| Fatal::Internal("the answers to the kernel do not fit"))?;
     let stack_top = DIRECT_MAP + stack + page_up(needs.stack).unwrap_or(needs.stack);
-    Ok(Handoff { tables: space.root(), stack_top, entry })
+    Ok(Handoff { space, stack_top, entry })
 }
 
 /// One line for people: which loader this was, and what it found.
 pub fn say(serial: &mut impl Write, input: &Input, bundle: &Bundle<'_>) {
-    // The serial port swallows all errors: there is no one else to tell.
+    // The console swallows all errors: there is no one else to tell.
     let _ = write!(
         serial,
-        "tocsin-direct: kernel and {} modules, {} KiB free below 4 GiB\r\n",
+        "tocsin-direct: kernel and {} modules, {} KiB free\r\n",
         bundle.modules.len(),
         input.memory.allocatable() / 1024
     );

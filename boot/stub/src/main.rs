@@ -1,39 +1,33 @@
-//! The direct boot stub: what `qemu-system-x86_64 -kernel` starts through the PVH protocol. It
-//! loads the kernel and its modules from the bundle (`-initrd`), answers the kernel's Limine
-//! requests and enters it as Limine would. See `boot/README.md`; all decisions are in
-//! `boot-stub-core`, this binary copies, maps and jumps.
+//! The direct boot stub: what `qemu -kernel` or a board's `booti` starts. It loads the kernel and its
+//! modules from the bundle (the initial ramdisk), answers the kernel's Limine requests and enters it
+//! as Limine would. See `boot/README.md`; all decisions are in `boot-stub-core`, this binary copies,
+//! maps and jumps.
 #![no_std]
 #![no_main]
 
+mod arch;
 mod end;
-mod exceptions;
 mod handoff;
 mod input;
 mod load;
-mod paging;
 mod physical;
-mod serial;
 
 use boot_stub_core::bundle::Bundle;
 use boot_stub_core::fatal::Fatal;
 
-core::arch::global_asm!(include_str!("entry.s"), options(att_syntax));
-
-/// Entered from `entry.s` in 64-bit mode on the stub's own stack, interrupts off.
-#[unsafe(no_mangle)]
-extern "C" fn stub_main(start_info: u64) -> ! {
-    let serial = serial::Serial::new();
-    exceptions::init();
-    match boot(start_info, serial) {
-        Ok(handoff) => handoff.enter(),
+/// Called by the architecture on its own stack, interrupts off and exceptions caught. `firmware` is
+/// the address of what the firmware passes.
+fn run(firmware: u64) -> ! {
+    match boot(firmware) {
+        Ok((input, handoff)) => arch::enter(handoff, &input.memory),
         Err(fatal) => end::fatal(fatal),
     }
 }
 
-fn boot(start_info: u64, mut serial: serial::Serial) -> Result<handoff::Handoff, Fatal> {
-    let mut input = input::Input::read(start_info)?;
+fn boot(firmware: u64) -> Result<(input::Input, handoff::Handoff), Fatal> {
+    let mut input = arch::read_input(firmware)?;
     let bundle = Bundle::parse(input.bundle)?;
     let loaded = load::load(&mut input, &bundle)?;
-    load::say(&mut serial, &input, &bundle);
-    Ok(loaded)
+    load::say(&mut arch::console(), &input, &bundle);
+    Ok((input, loaded))
 }

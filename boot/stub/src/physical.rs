@@ -1,6 +1,7 @@
-//! Physical memory as slices. The boot page tables map the first 4 GiB at their own addresses.
+//! Physical memory as slices. All that the architecture's `REACH` allows is mapped at its own
+//! address, or the MMU is off.
 
-use boot_stub_core::FOUR_GIB;
+use crate::arch::REACH;
 use boot_stub_core::fatal::Fatal;
 use core::ops::Range;
 use core::ptr::addr_of;
@@ -29,10 +30,10 @@ pub fn stub_text() -> Range<u64> {
 /// 1. Nothing writes to them while the slice lives.
 pub unsafe fn bytes(base: u64, length: u64) -> Result<&'static [u8], Fatal> {
     let end = base.checked_add(length).ok_or(Fatal::BadAddress)?;
-    if base == 0 || end > FOUR_GIB {
+    if base == 0 || end > REACH.highest {
         return Err(Fatal::BadAddress);
     }
-    // SAFETY: not null, mapped (below 4 GiB), and unchanged by condition 1.
+    // SAFETY: not null, mapped (within reach), and unchanged by condition 1.
     Ok(unsafe { slice::from_raw_parts(base as *const u8, length as usize) })
 }
 
@@ -48,10 +49,10 @@ pub fn read<const N: usize>(base: u64) -> Result<[u8; N], Fatal> {
 /// Memory that was just allocated, as bytes.
 ///
 /// # Safety
-/// 1. `base..base + length` was allocated from the memory map, which hands out memory below 4 GiB.
+/// 1. `base..base + length` was allocated from the memory map, which hands out memory within reach.
 /// 2. No other reference to it exists.
 pub unsafe fn bytes_mut(base: u64, length: u64) -> &'static mut [u8] {
-    // SAFETY: mapped, not null (above 1 MiB) and not aliased, by the two conditions.
+    // SAFETY: mapped, not null (never the first page) and not aliased, by the two conditions.
     unsafe { slice::from_raw_parts_mut(base as *mut u8, length as usize) }
 }
 

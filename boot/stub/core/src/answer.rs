@@ -4,7 +4,7 @@
 
 use crate::arena::{Arena, ArenaFull};
 use crate::bundle::module_name;
-use crate::limine::{BASE_REVISION_TAG, DIRECT_MAP, Feature, word};
+use crate::limine::{BASE_REVISION_TAG, Feature, word};
 use crate::memory::{MAX_REGIONS, Region};
 use crate::requests::Requests;
 
@@ -32,6 +32,10 @@ pub struct Facts<'a> {
     pub command_line: &'a [u8],
     /// Physical address of the ACPI root pointer, if there is one.
     pub rsdp: Option<u64>,
+    /// Physical address of the device tree, if there is one.
+    pub device_tree: Option<u64>,
+    /// Where the direct map of physical memory starts.
+    pub direct_map: u64,
     /// Where the kernel's image lies.
     pub physical_base: u64,
     /// Where it is mapped.
@@ -93,26 +97,30 @@ fn respond(
         }
         // That they are answered is the answer.
         Feature::StackSize | Feature::EntryPoint => arena.put(&[0])?,
-        Feature::DirectMap => arena.put(&[0, DIRECT_MAP])?,
+        Feature::DirectMap => arena.put(&[0, facts.direct_map])?,
         // Mode 0: four levels.
         Feature::PagingMode => arena.put(&[0, 0])?,
         Feature::MemoryMap => memory_map(facts.regions, arena)?,
         Feature::ExecutableFile => {
             let Some(executable) = facts.executable else { return Ok(None) };
-            let file = put_file(&executable, facts.command_line, arena)?;
+            let file = put_file(&executable, facts.command_line, facts.direct_map, arena)?;
             arena.put(&[0, file])?
         }
-        Feature::Modules => modules(facts.modules, arena)?,
+        Feature::Modules => modules(facts, arena)?,
         Feature::Rsdp => {
             let Some(rsdp) = facts.rsdp else { return Ok(None) };
             // A physical address from base revision 3 on, an address in the direct map before.
-            let rsdp = if base_revision >= 3 { rsdp } else { DIRECT_MAP + rsdp };
+            let rsdp = if base_revision >= 3 { rsdp } else { facts.direct_map + rsdp };
             arena.put(&[0, rsdp])?
         }
         Feature::ExecutableAddress => arena.put(&[0, facts.physical_base, facts.virtual_base])?,
         Feature::ExecutableCommandLine => {
             let text = arena.put_text(&[facts.command_line])?;
             arena.put(&[0, text])?
+        }
+        Feature::DeviceTree => {
+            let Some(tree) = facts.device_tree else { return Ok(None) };
+            arena.put(&[0, facts.direct_map + tree])?
         }
     };
     Ok(Some(response))
@@ -125,10 +133,10 @@ fn memory_map(regions: &[Region], arena: &mut Arena<'_>) -> Result<u64, ArenaFul
     })
 }
 
-fn modules(modules: &[LoadedFile<'_>], arena: &mut Arena<'_>) -> Result<u64, ArenaFull> {
-    put_list(modules.len(), arena, |index, arena| {
-        let module = &modules[index];
-        put_file(module, module.command_line.as_bytes(), arena)
+fn modules(facts: &Facts<'_>, arena: &mut Arena<'_>) -> Result<u64, ArenaFull> {
+    put_list(facts.modules.len(), arena, |index, arena| {
+        let module = &facts.modules[index];
+        put_file(module, module.command_line.as_bytes(), facts.direct_map, arena)
     })
 }
 
@@ -152,12 +160,13 @@ fn put_list(
 fn put_file(
     file: &LoadedFile<'_>,
     command_line: &[u8],
+    direct_map: u64,
     arena: &mut Arena<'_>,
 ) -> Result<u64, ArenaFull> {
     let path = arena.put_text(&[b"/", module_name(file.command_line).as_bytes()])?;
     let text = arena.put_text(&[command_line])?;
     let mut words = [0; FILE];
-    words[1] = DIRECT_MAP + file.base;
+    words[1] = direct_map + file.base;
     words[2] = file.size;
     words[3] = path;
     words[4] = text;

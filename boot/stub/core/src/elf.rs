@@ -9,7 +9,7 @@ use core::fmt;
 use core::ops::Range;
 use heapless::Vec;
 use xmas_elf::ElfFile;
-use xmas_elf::header::{Class, Data, Machine, Type as FileType};
+use xmas_elf::header::{Class, Data, Machine as ElfMachine, Type as FileType};
 use xmas_elf::program::{ProgramHeader, Type};
 
 /// The Limine protocol loads executables at this address or above it, and nowhere else.
@@ -23,6 +23,33 @@ const HEADERS: usize = 4096;
 
 /// Size of an ELF64 program header.
 const PROGRAM_HEADER: usize = 56;
+
+/// The machine that a kernel is built for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Machine {
+    /// A PC.
+    X86_64,
+    /// A 64-bit Arm machine.
+    Aarch64,
+}
+
+impl Machine {
+    const fn number(self) -> ElfMachine {
+        match self {
+            Self::X86_64 => ElfMachine::X86_64,
+            Self::Aarch64 => ElfMachine::AArch64,
+        }
+    }
+}
+
+impl fmt::Display for Machine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::X86_64 => "x86_64",
+            Self::Aarch64 => "aarch64",
+        })
+    }
+}
 
 /// What a kernel may do with a segment. Writable and executable at once is not on the list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,8 +90,8 @@ impl Segment {
 pub enum ElfError {
     /// No ELF header.
     NotElf,
-    /// Not a little-endian 64-bit file for x86_64.
-    WrongMachine,
+    /// Not a little-endian 64-bit file for this machine.
+    WrongMachine(Machine),
     /// Position independent or relocatable; the kernel is linked at a fixed address.
     NotExecutable,
     /// The program headers are missing, damaged, or not at the start of the file.
@@ -87,7 +114,9 @@ impl fmt::Display for ElfError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::NotElf => "it is not an ELF file",
-            Self::WrongMachine => "it is not a 64-bit ELF file for x86_64",
+            Self::WrongMachine(machine) => {
+                return write!(f, "it is not a 64-bit ELF file for {machine}");
+            }
             Self::NotExecutable => "it is not linked at a fixed address (link with --no-pie)",
             Self::BadProgramHeaders => "its program headers are missing or damaged",
             Self::TooManySegments => "it has more than 16 loadable segments",
@@ -117,7 +146,7 @@ struct Headers([u8; HEADERS]);
 
 impl Kernel {
     /// Checks a file and lists its segments.
-    pub fn parse(file: &[u8]) -> Result<Self, ElfError> {
+    pub fn parse(file: &[u8], machine: Machine) -> Result<Self, ElfError> {
         let mut headers = Headers([0; HEADERS]);
         let length = file.len().min(HEADERS);
         headers.0[..length].copy_from_slice(&file[..length]);
@@ -126,9 +155,9 @@ impl Kernel {
         let (pt1, pt2) = (elf.header.pt1, elf.header.pt2);
         if pt1.class() != Class::SixtyFour
             || pt1.data() != Data::LittleEndian
-            || pt2.machine().as_machine() != Machine::X86_64
+            || pt2.machine().as_machine() != machine.number()
         {
-            return Err(ElfError::WrongMachine);
+            return Err(ElfError::WrongMachine(machine));
         }
         if pt2.type_().as_type() != FileType::Executable {
             return Err(ElfError::NotExecutable);

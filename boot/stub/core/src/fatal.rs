@@ -2,8 +2,9 @@
 
 use crate::bundle::BundleError;
 use crate::elf::ElfError;
-use crate::memory::{MAX_REGIONS, TooManyRegions};
+use crate::memory::{MAX_REGIONS, Reach, TooManyRegions};
 use crate::requests::RequestError;
+use crate::tree::TreeDamage;
 use core::fmt;
 
 /// Why the kernel cannot be started.
@@ -11,6 +12,18 @@ use core::fmt;
 pub enum Fatal {
     /// Not entered through PVH.
     NoStartInfo,
+    /// Not entered with a device tree.
+    NoTree,
+    /// The device tree is longer than the boot protocol allows.
+    TreeTooLong,
+    /// The device tree cannot be read.
+    Tree(TreeDamage),
+    /// A property of the device tree, or the properties of a node in it, that cannot be read.
+    BadProperty(&'static str),
+    /// The device tree describes no memory.
+    NoMemoryNode,
+    /// The processor has no pages of 4 KiB.
+    NoSmallPages,
     /// The start info has no memory map.
     NoMemoryMap,
     /// The memory map is too long for the stub.
@@ -42,6 +55,8 @@ pub enum Fatal {
         needed: u64,
         /// Bytes that were free.
         free: u64,
+        /// Where the stub may allocate.
+        reach: Reach,
     },
     /// A computed bound of the stub was too small: an error in the stub itself.
     Internal(&'static str),
@@ -77,6 +92,25 @@ impl fmt::Display for Fatal {
             Self::NoStartInfo => {
                 f.write_str("no PVH start info; start the stub with `qemu-system-x86_64 -kernel`")
             }
+            Self::NoTree => f.write_str(
+                "no device tree in register x0; start the stub with \
+                 `qemu-system-aarch64 -kernel` or U-Boot's `booti`",
+            ),
+            Self::TreeTooLong => {
+                f.write_str("the device tree is longer than 2 MiB; the boot protocol forbids it")
+            }
+            Self::Tree(damage) => {
+                write!(f, "the device tree cannot be read: {damage}; pass another one")
+            }
+            Self::BadProperty(place) => write!(
+                f,
+                "the device tree says something about {place} that cannot be read; correct it"
+            ),
+            Self::NoMemoryNode => f.write_str(
+                "the device tree describes no memory; it needs a node /memory with \
+                 device_type = \"memory\" and reg",
+            ),
+            Self::NoSmallPages => f.write_str("this processor has no 4 KiB pages; use another"),
             Self::NoMemoryMap => f.write_str(
                 "the firmware gives no usable memory map; use SeaBIOS and QEMU 4.0 or newer",
             ),
@@ -86,14 +120,16 @@ impl fmt::Display for Fatal {
             Self::BadAddress => f.write_str(
                 "the PVH start info points above 4 GiB; use another virtual machine monitor",
             ),
-            Self::CommandLineTooLong => {
-                f.write_str("the kernel's command line has more than 4096 bytes; shorten -append")
+            Self::CommandLineTooLong => f.write_str(
+                "the kernel's command line has more than 4096 bytes; shorten it (-append)",
+            ),
+            Self::NoModules => {
+                f.write_str("no boot modules; pass the bundle as the initial ramdisk (-initrd)")
             }
-            Self::NoModules => f.write_str("no boot modules; pass the bundle with -initrd"),
             Self::BundleOutOfMemory { base, size } => write!(
                 f,
-                "the bundle ({base:#x}, {size} bytes) reaches past the end of usable memory; \
-                 give the machine more memory (-m)"
+                "the bundle ({base:#x}, {size} bytes) does not lie in free memory as a whole; \
+                 load it elsewhere, or give the machine more memory (-m)"
             ),
             Self::BundleOverStub => f.write_str(
                 "too little memory: the bundle was loaded over the boot stub; \
@@ -104,13 +140,15 @@ impl fmt::Display for Fatal {
             Self::Requests(error) => {
                 write!(f, "the kernel in the bundle cannot be started: {error}")
             }
-            Self::TooLittleMemory { needed, free } => write!(
+            Self::TooLittleMemory { needed, free, reach } => write!(
                 f,
-                "too little memory: {} KiB are needed between 1 MiB and 4 GiB for the kernel, the \
-                 modules and page tables, {} KiB are free beside the \
-                 bundle; give the machine more memory (-m)",
+                "too little memory: {} KiB are needed for the kernel, the modules and page tables, \
+                 {} KiB are free from {:#x} to {:#x} beside the bundle; \
+                 give the machine more memory (-m)",
                 needed.div_ceil(1024),
-                free / 1024
+                free / 1024,
+                reach.lowest,
+                reach.highest
             ),
             Self::Internal(what) => write!(f, "error in the boot stub: {what}; please report it"),
         }

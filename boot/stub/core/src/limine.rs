@@ -2,9 +2,6 @@
 //! Limine; the section of each feature has its name). The `limine` crate is the kernel's side of
 //! the protocol and cannot write answers; the tests of this crate read the answers through it.
 
-/// Where the direct map of physical memory starts: the lowest address of the upper half.
-pub const DIRECT_MAP: u64 = 0xffff_8000_0000_0000;
-
 /// The highest base revision that the stub knows.
 pub const BASE_REVISION: u64 = 3;
 
@@ -62,11 +59,13 @@ pub enum Feature {
     ExecutableAddress,
     /// The kernel's command line.
     ExecutableCommandLine,
+    /// The flattened device tree.
+    DeviceTree,
 }
 
 impl Feature {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::BootloaderInfo,
         Self::StackSize,
         Self::DirectMap,
@@ -78,6 +77,7 @@ impl Feature {
         Self::Rsdp,
         Self::ExecutableAddress,
         Self::ExecutableCommandLine,
+        Self::DeviceTree,
     ];
 
     /// The last two words of its request's id.
@@ -94,6 +94,7 @@ impl Feature {
             Self::Rsdp => [0xc5e7_7b6b_397e_7b43, 0x2763_7845_accd_cf3c],
             Self::ExecutableAddress => [0x71ba_7686_3cc5_5f63, 0xb264_4a48_c516_a487],
             Self::ExecutableCommandLine => [0x4b16_1536_e598_651e, 0xb390_ad4a_2f1f_303a],
+            Self::DeviceTree => [0xb40d_db48_fb54_bac7, 0x5450_8149_3f81_ffb7],
         }
     }
 

@@ -4,20 +4,34 @@
 //! memory. Where two entries overlap, the one that forbids more wins, so that a page is usable only
 //! if everything that is said about it agrees.
 
-use crate::start_info::MapEntry;
 use crate::{FOUR_GIB, PAGE, page_down, page_up};
 use heapless::Vec;
 
 /// The most regions that a map may have, the stub's own included.
 pub const MAX_REGIONS: usize = 256;
 
-/// Memory from here on is left alone: no machine of ours has it, it would not fit the direct map,
-/// and a wrong entry must not make the stub build page tables for it.
-pub const TOP: u64 = 1 << 46;
+/// Which addresses a machine lets the stub use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reach {
+    /// The stub allocates from here up,
+    pub lowest: u64,
+    /// and below here; the bundle must lie below it too.
+    pub highest: u64,
+    /// Memory from here on is left alone: no machine of ours has it, it would not fit the direct
+    /// map, and a wrong entry must not make the stub build page tables for it.
+    pub top: u64,
+}
 
-/// The stub allocates from here up; what lies below is scarce and the kernel needs it to start its
-/// other processors, which begin in real mode.
-const FIRST_MEGABYTE: u64 = 1 << 20;
+impl Reach {
+    /// A PC. What lies below 1 MiB is scarce, and the kernel needs it to start its other
+    /// processors, which begin in real mode; the stub itself begins in protected mode and reaches
+    /// no higher than 4 GiB.
+    pub const PC: Self = Self { lowest: 1 << 20, highest: FOUR_GIB, top: 1 << 46 };
+
+    /// An Arm machine: memory may begin anywhere. The top is half of the kernel's half of the
+    /// address space, which has room for the direct map up to there.
+    pub const ARM: Self = Self { lowest: PAGE, highest: 1 << 47, top: 1 << 47 };
+}
 
 /// What a region is for. The numbers are those of the Limine memory map; the order is not: see
 /// [`Kind::stronger`].
@@ -70,6 +84,17 @@ impl Kind {
     }
 }
 
+/// What the firmware says about a piece of memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Claim {
+    /// First byte, with no promise of alignment.
+    pub base: u64,
+    /// Size in bytes.
+    pub size: u64,
+    /// What it is for.
+    pub kind: Kind,
+}
+
 /// A run of pages of one kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Region {
@@ -94,35 +119,51 @@ pub struct TooManyRegions;
 
 /// The map. Its regions are sorted, do not overlap, are whole pages and never empty; neighbours of
 /// one kind are one region.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Memory {
     regions: Vec<Region, MAX_REGIONS>,
+    reach: Reach,
 }
 
 impl Memory {
-    /// Orders what the firmware says. Usable memory is rounded to the pages that it fills,
-    /// everything else to the pages that it touches. The first page is never usable: address zero
-    /// means "nothing" in the boot protocols.
-    pub fn new(entries: impl IntoIterator<Item = MapEntry>) -> Result<Self, TooManyRegions> {
-        let mut memory = Self::default();
-        for entry in entries {
-            let kind = Kind::from_e820(entry.kind);
-            let end = entry.base.saturating_add(entry.size);
-            let (base, end) = match kind {
-                Kind::Usable => (page_up(entry.base).unwrap_or(TOP), page_down(end)),
-                _ => (page_down(entry.base), page_up(end).unwrap_or(TOP)),
-            };
-            let end = end.min(TOP);
-            if base >= end || entry.size == 0 {
-                continue;
-            }
-            memory.overlay(Region { base, end, kind }, Kind::stronger)?;
-        }
-        if memory.regions.first().is_some_and(|first| first.base == 0) {
-            let page_zero = Region { base: 0, end: PAGE, kind: Kind::Reserved };
-            memory.overlay(page_zero, Kind::stronger)?;
+    /// Orders what the firmware says.
+    pub fn new(
+        reach: Reach,
+        claims: impl IntoIterator<Item = Claim>,
+    ) -> Result<Self, TooManyRegions> {
+        let mut memory = Self { regions: Vec::new(), reach };
+        for claim in claims {
+            memory.add(claim)?;
         }
         Ok(memory)
+    }
+
+    /// Adds what the firmware says about a piece of memory: where something was said before, what
+    /// forbids more wins. Usable memory is rounded to the pages that it fills, everything else to
+    /// the pages that it touches. The first page is never usable: address zero means "nothing" in
+    /// the boot protocols.
+    pub fn add(&mut self, Claim { base, size, kind }: Claim) -> Result<(), TooManyRegions> {
+        let top = self.reach.top;
+        let end = base.saturating_add(size);
+        let (base, end) = match kind {
+            Kind::Usable => (page_up(base).unwrap_or(top), page_down(end)),
+            _ => (page_down(base), page_up(end).unwrap_or(top)),
+        };
+        let end = end.min(top);
+        if base >= end || size == 0 {
+            return Ok(());
+        }
+        self.overlay(Region { base, end, kind }, Kind::stronger)?;
+        if base == 0 {
+            let page_zero = Region { base, end: PAGE, kind: Kind::Reserved };
+            self.overlay(page_zero, Kind::stronger)?;
+        }
+        Ok(())
+    }
+
+    /// Which addresses the stub may use.
+    pub const fn reach(&self) -> Reach {
+        self.reach
     }
 
     /// The regions in order.
@@ -144,15 +185,39 @@ impl Memory {
 
     /// Gives the pages that `base..end` touches another kind, whatever they were.
     pub fn assign(&mut self, base: u64, end: u64, kind: Kind) -> Result<(), TooManyRegions> {
-        let (base, end) = (page_down(base).min(TOP), page_up(end).unwrap_or(TOP).min(TOP));
+        let top = self.reach.top;
+        let (base, end) = (page_down(base).min(top), page_up(end).unwrap_or(top).min(top));
         if base >= end {
             return Ok(());
         }
         self.overlay(Region { base, end, kind }, |_, new| new)
     }
 
-    /// Takes `size` bytes, rounded up to pages, from the lowest usable place between 1 MiB and
-    /// 4 GiB, and marks them as `kind`. `Ok(None)`: there is no such place.
+    /// Gives the pages that `base..end` touches the kind `to`, where they are of the kind `from`.
+    pub fn change(
+        &mut self,
+        base: u64,
+        end: u64,
+        from: Kind,
+        to: Kind,
+    ) -> Result<(), TooManyRegions> {
+        let (base, end) = (page_down(base), page_up(end).unwrap_or(u64::MAX));
+        let mut done = base;
+        loop {
+            let next = self
+                .regions
+                .iter()
+                .filter(|region| region.kind == from && region.end > done)
+                .map(|region| (region.base.max(done), region.end.min(end)))
+                .find(|(start, stop)| start < stop);
+            let Some((start, stop)) = next else { return Ok(()) };
+            self.assign(start, stop, to)?;
+            done = stop;
+        }
+    }
+
+    /// Takes `size` bytes, rounded up to pages, from the lowest usable place in reach, and marks
+    /// them as `kind`. `Ok(None)`: there is no such place.
     pub fn allocate(&mut self, size: u64, kind: Kind) -> Result<Option<u64>, TooManyRegions> {
         let Some(size) = page_up(size.max(1)) else { return Ok(None) };
         let Some(base) = self.holes().find(|(base, end)| end - base >= size).map(|hole| hole.0)
@@ -168,7 +233,7 @@ impl Memory {
         self.regions
             .iter()
             .filter(|region| region.kind == Kind::Usable)
-            .map(|region| (region.base.max(FIRST_MEGABYTE), region.end.min(FOUR_GIB)))
+            .map(|region| (region.base.max(self.reach.lowest), region.end.min(self.reach.highest)))
             .filter(|(base, end)| base < end)
     }
 
@@ -178,7 +243,7 @@ impl Memory {
         new: Region,
         pick: impl Fn(Kind, Kind) -> Kind,
     ) -> Result<(), TooManyRegions> {
-        let mut merged = Self::default();
+        let mut merged = Self { regions: Vec::new(), reach: self.reach };
         // Everything of `new` below `cursor` is in the merged map.
         let mut cursor = new.base;
         for region in &self.regions {

@@ -3,18 +3,22 @@
 
 mod common;
 
-use boot_stub_core::elf::{Access, ElfError, Kernel, MAX_SEGMENTS};
+use boot_stub_core::elf::{Access, ElfError, Kernel, MAX_SEGMENTS, Machine};
 use common::{BASE, LOADS, Load, elf};
 use proptest::prelude::*;
 
+fn parse(file: &[u8]) -> Result<Kernel, ElfError> {
+    Kernel::parse(file, Machine::X86_64)
+}
+
 fn refused(entry: u64, loads: &[Load]) -> ElfError {
-    Kernel::parse(&elf(entry, loads)).unwrap_err()
+    parse(&elf(entry, loads)).unwrap_err()
 }
 
 #[test]
 fn lays_out_a_good_kernel() {
     let file = elf(BASE + 0x10, &LOADS);
-    let kernel = Kernel::parse(&file).unwrap();
+    let kernel = parse(&file).unwrap();
     assert_eq!(kernel.entry, BASE + 0x10);
     assert_eq!(kernel.image(), BASE..BASE + 0x6000);
     let access: Vec<_> = kernel.segments.iter().map(|segment| segment.access).collect();
@@ -37,25 +41,25 @@ fn lays_out_a_good_kernel() {
 fn segments_may_come_in_any_order() {
     let mut loads = LOADS;
     loads.reverse();
-    let kernel = Kernel::parse(&elf(BASE, &loads)).unwrap();
+    let kernel = parse(&elf(BASE, &loads)).unwrap();
     assert!(kernel.segments.is_sorted_by_key(|segment| segment.start));
 }
 
 #[test]
 fn refuses_other_files() {
-    assert_eq!(Kernel::parse(b""), Err(ElfError::NotElf));
-    assert_eq!(Kernel::parse(&[0; 5000]), Err(ElfError::NotElf));
+    assert_eq!(parse(b""), Err(ElfError::NotElf));
+    assert_eq!(parse(&[0; 5000]), Err(ElfError::NotElf));
     let file = elf(BASE, &LOADS);
     let with = |at: usize, byte: u8| {
         let mut file = file.clone();
         file[at] = byte;
-        Kernel::parse(&file).unwrap_err()
+        parse(&file).unwrap_err()
     };
     assert_eq!(with(0, 0), ElfError::NotElf);
     // Class: 32 bits. Byte order: big. Machine: aarch64 (183).
-    assert_eq!(with(4, 1), ElfError::WrongMachine);
-    assert_eq!(with(5, 2), ElfError::WrongMachine);
-    assert_eq!(with(18, 183), ElfError::WrongMachine);
+    assert_eq!(with(4, 1), ElfError::WrongMachine(Machine::X86_64));
+    assert_eq!(with(5, 2), ElfError::WrongMachine(Machine::X86_64));
+    assert_eq!(with(18, 183), ElfError::WrongMachine(Machine::X86_64));
     // Type: shared object.
     assert_eq!(with(16, 3), ElfError::NotExecutable);
     // Program headers: elsewhere, of another size, too many of them, misaligned.
@@ -97,12 +101,12 @@ fn the_entry_is_code() {
     for entry in [0, BASE - 1, BASE + 0x1800, BASE + 0x2000, BASE + 0x3008] {
         assert_eq!(refused(entry, &LOADS), ElfError::BadEntry);
     }
-    assert!(Kernel::parse(&elf(BASE + 0x17ff, &LOADS)).is_ok());
+    assert!(parse(&elf(BASE + 0x17ff, &LOADS)).is_ok());
 }
 
 /// Parses, and if that works loads too, when the image has a size that a test can have.
 fn use_file(file: &[u8]) {
-    if let Ok(kernel) = Kernel::parse(file)
+    if let Ok(kernel) = parse(file)
         && kernel.image_size() < 1 << 24
     {
         let mut image = vec![0; kernel.image_size() as usize];
@@ -114,7 +118,7 @@ proptest! {
     #[test]
     fn every_truncation_is_noticed(cut in any::<prop::sample::Index>()) {
         let file = elf(BASE, &LOADS);
-        prop_assert!(Kernel::parse(&file[..cut.index(file.len())]).is_err());
+        prop_assert!(parse(&file[..cut.index(file.len())]).is_err());
     }
 
     #[test]
@@ -161,6 +165,6 @@ proptest! {
     #[test]
     fn alignment_does_not_matter(shift in 0_usize..8) {
         let file = [vec![0; shift], elf(BASE, &LOADS)].concat();
-        prop_assert!(Kernel::parse(&file[shift..]).is_ok());
+        prop_assert!(parse(&file[shift..]).is_ok());
     }
 }

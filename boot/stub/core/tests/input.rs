@@ -5,9 +5,10 @@ use boot_stub_core::bundle::BundleError;
 use boot_stub_core::cpio::{CpioError, Damage};
 use boot_stub_core::elf::ElfError;
 use boot_stub_core::fatal::Fatal;
+use boot_stub_core::memory::Reach;
+use boot_stub_core::pc::rsdp;
+use boot_stub_core::pc::start_info::{MapEntry, Module, SIZE, StartInfo, StartInfoError};
 use boot_stub_core::requests::RequestError;
-use boot_stub_core::rsdp;
-use boot_stub_core::start_info::{MapEntry, Module, SIZE, StartInfo, StartInfoError};
 use proptest::prelude::*;
 
 /// A start info of version 1: every byte of every field its own value.
@@ -78,7 +79,7 @@ fn every_last_line_is_one_line_and_says_what_to_do() {
         (Fatal::MemoryMapTooLong, "256"),
         (Fatal::BadAddress, "virtual machine monitor"),
         (Fatal::CommandLineTooLong, "-append"),
-        (Fatal::NoModules, "pass the bundle with -initrd"),
+        (Fatal::NoModules, "(-initrd)"),
         (Fatal::BundleOutOfMemory { base: 0x1000, size: 5 }, "(0x1000, 5 bytes)"),
         (Fatal::BundleOverStub, "-m"),
         (Fatal::Bundle(BundleError::NoKernel), "make it again"),
@@ -89,7 +90,7 @@ fn every_last_line_is_one_line_and_says_what_to_do() {
         (Fatal::Bundle(BundleError::TooManyModules), "64"),
         (Fatal::Kernel(ElfError::NotElf), "not an ELF file"),
         (Fatal::Requests(RequestError::Duplicate), "twice"),
-        (Fatal::TooLittleMemory { needed: 4097, free: 4095 }, "5 KiB are needed"),
+        (Fatal::TooLittleMemory { needed: 4097, free: 4095, reach: Reach::PC }, "5 KiB are needed"),
         (Fatal::Internal("x"), "report"),
     ];
     for (fatal, hint) in all {

@@ -1,13 +1,20 @@
 //! The memory map: its promises hold for whatever the firmware says, page by page against a model.
 
 use boot_stub_core::fatal::Fatal;
-use boot_stub_core::memory::{Kind, MAX_REGIONS, Memory, Region, TOP, TooManyRegions};
-use boot_stub_core::placement::{GIB, Needs, direct_map, place_of_bundle, table_frames};
-use boot_stub_core::start_info::{MapEntry, Module};
+use boot_stub_core::memory::{Kind, MAX_REGIONS, Memory, Reach, Region, TooManyRegions};
+use boot_stub_core::pc::start_info::MapEntry;
+use boot_stub_core::pc::tables::{GIB, direct_map, table_frames};
+use boot_stub_core::placement::{Needs, place_of_bundle};
 use boot_stub_core::{FOUR_GIB, PAGE};
 use proptest::prelude::*;
 
 const MIB: u64 = 1 << 20;
+const TOP: u64 = Reach::PC.top;
+
+/// The memory map of a PC.
+fn pc(entries: impl IntoIterator<Item = MapEntry>) -> Result<Memory, TooManyRegions> {
+    Memory::new(Reach::PC, entries.into_iter().map(MapEntry::claim))
+}
 
 fn entry(base: u64, end: u64, kind: u32) -> MapEntry {
     MapEntry { base, size: end - base, kind }
@@ -19,7 +26,7 @@ fn region(base: u64, end: u64, kind: Kind) -> Region {
 
 /// What SeaBIOS says on q35 with 6 GiB.
 fn q35() -> Memory {
-    Memory::new([
+    pc([
         entry(0, 0x9_fc00, 1),
         entry(0x9_fc00, 0xa_0000, 2),
         entry(0xf_0000, 0x10_0000, 2),
@@ -59,33 +66,33 @@ fn what_forbids_more_wins() {
         region(0x4000, 0x7000, Kind::Reserved),
         region(0x7000, 0x9000, Kind::Usable),
     ];
-    assert_eq!(Memory::new(map).unwrap().regions(), expected);
+    assert_eq!(pc(map).unwrap().regions(), expected);
     let backwards = map.into_iter().rev();
-    assert_eq!(Memory::new(backwards).unwrap().regions(), expected);
+    assert_eq!(pc(backwards).unwrap().regions(), expected);
 }
 
 #[test]
 fn sizes_that_wrap_around_and_unknown_types() {
     let wild = MapEntry { base: 0x5000, size: u64::MAX, kind: 77 };
-    let memory = Memory::new([wild]).unwrap();
+    let memory = pc([wild]).unwrap();
     assert_eq!(memory.regions(), [region(0x5000, TOP, Kind::Reserved)]);
     let end = MapEntry { base: u64::MAX - 1, size: 1, kind: 1 };
-    assert_eq!(Memory::new([end]).unwrap().regions(), []);
+    assert_eq!(pc([end]).unwrap().regions(), []);
     let empty = MapEntry { base: 0x5000, size: 0, kind: 2 };
-    assert_eq!(Memory::new([empty]).unwrap().regions(), []);
+    assert_eq!(pc([empty]).unwrap().regions(), []);
 }
 
 #[test]
 fn too_many_regions_is_an_error() {
     let map = |count: u64| (1..=count).map(|i| entry(i * 0x2000, i * 0x2000 + 0x1000, 1));
-    assert!(Memory::new(map(MAX_REGIONS as u64)).is_ok());
-    assert_eq!(Memory::new(map(MAX_REGIONS as u64 + 1)), Err(TooManyRegions));
+    assert!(pc(map(MAX_REGIONS as u64)).is_ok());
+    assert_eq!(pc(map(MAX_REGIONS as u64 + 1)), Err(TooManyRegions));
 }
 
 #[test]
 fn a_failed_change_leaves_the_map_as_it_was() {
     let map = (1..=MAX_REGIONS as u64).map(|i| entry(i * 0x4000, i * 0x4000 + 0x3000, 1));
-    let mut memory = Memory::new(map).unwrap();
+    let mut memory = pc(map).unwrap();
     let before = memory.clone();
     assert_eq!(memory.assign(0x5000, 0x6000, Kind::Reserved), Err(TooManyRegions));
     assert_eq!(memory, before);
@@ -108,7 +115,7 @@ fn allocates_the_lowest_place_between_1_mib_and_4_gib() {
 #[test]
 fn direct_map_has_memory_above_4_gib_and_not_the_reserved_hole() {
     assert_eq!(direct_map(&q35()).collect::<Vec<_>>(), [0, 1, 2, 3, 4, 5, 6, 7]);
-    let odd = Memory::new([
+    let odd = pc([
         entry(FOUR_GIB + MIB, FOUR_GIB + 2 * MIB, 1),
         entry(FOUR_GIB + 3 * MIB, FOUR_GIB + GIB + MIB, 3),
         entry(9 * GIB - MIB, 9 * GIB, 4),
@@ -121,7 +128,7 @@ fn direct_map_has_memory_above_4_gib_and_not_the_reserved_hole() {
 #[test]
 fn the_bundle_lies_in_memory_beside_the_stub() {
     let memory = q35();
-    let place = |base, size| place_of_bundle(&memory, Module { base, size }, &(MIB..2 * MIB));
+    let place = |base, size| place_of_bundle(&memory, base, size, &(MIB..2 * MIB));
     let outside = |base, size| Err(Fatal::BundleOutOfMemory { base, size });
     assert_eq!(place(2 * MIB, 5), Ok(2 * MIB..2 * MIB + 5));
     assert_eq!(place(0x7ffd_e000, 0x1000), Ok(0x7ffd_e000..0x7ffd_f000));
@@ -200,7 +207,7 @@ proptest! {
     /// Page 0 is left out: there the rule about address zero decides, which other tests cover.
     #[test]
     fn every_page_is_what_the_model_says(entries in entries()) {
-        let memory = Memory::new(entries.clone()).unwrap();
+        let memory = pc(entries.clone()).unwrap();
         check_promises(&memory)?;
         for page in 1..PAGES as u64 + 20 {
             prop_assert_eq!(kind_at(&memory, page * PAGE), model(&entries, page));
@@ -213,7 +220,7 @@ proptest! {
         entries in prop::collection::vec((any::<u64>(), any::<u64>(), any::<u32>()), 0..40)
     ) {
         let entries = entries.into_iter().map(|(base, size, kind)| MapEntry { base, size, kind });
-        let memory = Memory::new(entries).unwrap();
+        let memory = pc(entries).unwrap();
         check_promises(&memory)?;
         let _ = table_frames(&memory, 0, 0);
     }
@@ -224,7 +231,7 @@ proptest! {
         sizes in prop::collection::vec(0..8 * PAGE, 1..20),
     ) {
         let above = entries.into_iter().map(|entry| MapEntry { base: entry.base + MIB, ..entry });
-        let mut memory = Memory::new(above).unwrap();
+        let mut memory = pc(above).unwrap();
         let mut taken: Vec<(u64, u64)> = Vec::new();
         for size in sizes {
             let before = memory.clone();

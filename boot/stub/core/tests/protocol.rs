@@ -4,7 +4,7 @@
 use boot_stub_core::answer::{Facts, LoadedFile, answer, arena_size};
 use boot_stub_core::arena::Arena;
 use boot_stub_core::limine::{
-    BASE_REVISION_TAG, DIRECT_MAP, END_MARKER, Feature, REQUEST, STACK_SIZE, START_MARKER,
+    BASE_REVISION_TAG, END_MARKER, Feature, REQUEST, STACK_SIZE, START_MARKER,
 };
 use boot_stub_core::memory::{Kind, Region};
 use boot_stub_core::requests::{MAX_REQUESTS, RequestError, Requests};
@@ -12,6 +12,9 @@ use limine::BaseRevision;
 use limine::paging::Mode;
 use limine::request::*;
 use proptest::prelude::*;
+
+/// Where the direct map is in these tests.
+const DIRECT_MAP: u64 = 0xffff_8000_0000_0000;
 
 /// What a kernel has in its `.requests` sections.
 #[repr(C)]
@@ -30,6 +33,7 @@ struct Kernel {
     address: ExecutableAddressRequest,
     command_line: ExecutableCmdlineRequest,
     entry: EntryPointRequest,
+    tree: DeviceTreeBlobRequest,
     date: DateAtBootRequest,
     end: RequestsEndMarker,
     behind: FramebufferRequest,
@@ -51,6 +55,7 @@ fn kernel(revision: u64) -> Box<Kernel> {
         address: ExecutableAddressRequest::new(),
         command_line: ExecutableCmdlineRequest::new(),
         entry: EntryPointRequest::new(),
+        tree: DeviceTreeBlobRequest::new(),
         date: DateAtBootRequest::new(),
         end: RequestsEndMarker::new(),
         behind: FramebufferRequest::new(),
@@ -82,6 +87,8 @@ fn facts() -> Facts<'static> {
         executable: Some(LoadedFile { base: 0x30_0000, size: 9, command_line: "kernel" }),
         command_line: b"a=b c",
         rsdp: Some(0xf_5a20),
+        device_tree: Some(0x4_8000),
+        direct_map: DIRECT_MAP,
         physical_base: 0x12_3000,
         virtual_base: 0xffff_ffff_8000_0000,
     }
@@ -136,6 +143,8 @@ fn the_kernel_reads_every_answer() {
     assert_eq!(address.virtual_base(), 0xffff_ffff_8000_0000);
     assert_eq!(kernel.command_line.get_response().unwrap().cmdline(), c"a=b c");
     assert!(kernel.entry.get_response().is_some());
+    let tree = kernel.tree.get_response().unwrap().dtb_ptr();
+    assert_eq!(tree as u64, DIRECT_MAP + 0x4_8000);
     // Not supported, and behind the end marker.
     assert!(kernel.date.get_response().is_none());
     assert!(kernel.behind.get_response().is_none());
@@ -143,9 +152,10 @@ fn the_kernel_reads_every_answer() {
 
 #[test]
 fn what_is_not_there_is_not_answered() {
-    let facts = Facts { rsdp: None, executable: None, modules: &[], ..facts() };
+    let facts = Facts { rsdp: None, device_tree: None, executable: None, modules: &[], ..facts() };
     let (kernel, _arena) = answered(3, &facts);
     assert!(kernel.rsdp.get_response().is_none());
+    assert!(kernel.tree.get_response().is_none());
     assert!(kernel.file.get_response().is_none());
     assert_eq!(kernel.modules.get_response().unwrap().modules().len(), 0);
 }
@@ -248,18 +258,18 @@ proptest! {
     /// responses and the tag only.
     #[test]
     fn any_image_is_answered_or_refused(
-        pieces in prop::collection::vec((0_usize..18, any::<[u64; 3]>()), 0..20)
+        pieces in prop::collection::vec((0_usize..20, any::<[u64; 3]>()), 0..20)
     ) {
         let mut image: Vec<u64> = tag();
         for (piece, noise) in pieces {
             match piece {
-                0..11 => image.extend(request(Feature::ALL[piece].id())),
-                11 => image.extend(START_MARKER),
-                12 => image.extend(END_MARKER),
-                13 => image.extend(tag()),
-                14 => image.extend(&REQUEST[..]),
-                15 => image.extend(request([noise[0], 0])),
-                16 => { image.pop(); }
+                0..12 => image.extend(request(Feature::ALL[piece].id())),
+                12 => image.extend(START_MARKER),
+                13 => image.extend(END_MARKER),
+                14 => image.extend(tag()),
+                15 => image.extend(&REQUEST[..]),
+                16 => image.extend(request([noise[0], 0])),
+                17 => { image.pop(); }
                 _ => image.extend(noise),
             }
         }

@@ -1,12 +1,12 @@
 //! The page tables with which the kernel starts: Limine protocol, "Entry memory layout".
 
+use super::DIRECT_MAP;
 use crate::physical;
 use boot_stub_core::PAGE;
 use boot_stub_core::elf::{Access, Kernel};
 use boot_stub_core::fatal::Fatal;
-use boot_stub_core::limine::DIRECT_MAP;
 use boot_stub_core::memory::Memory;
-use boot_stub_core::placement::{GIB, direct_map};
+use boot_stub_core::pc::tables::{GIB, direct_map, table_frames};
 use core::ops::Range;
 use x86_64::structures::paging::mapper::{MapToError, Mapper};
 use x86_64::structures::paging::{
@@ -16,7 +16,7 @@ use x86_64::structures::paging::{
 use x86_64::{PhysAddr, VirtAddr};
 
 /// Frames for page tables: a block that was allocated in one piece.
-pub struct Frames {
+struct Frames {
     next: u64,
     end: u64,
 }
@@ -26,7 +26,7 @@ impl Frames {
     ///
     /// # Safety
     /// 1. They were allocated from the memory map and nothing refers to them.
-    pub const unsafe fn new(base: u64, length: u64) -> Self {
+    const unsafe fn new(base: u64, length: u64) -> Self {
         Self { next: base, end: base + length }
     }
 
@@ -57,8 +57,35 @@ pub struct AddressSpace {
 }
 
 impl AddressSpace {
+    /// An upper bound of the table frames that [`AddressSpace::build`] takes.
+    pub fn frames(memory: &Memory, kernel: &Kernel) -> u64 {
+        let stub = physical::stub();
+        table_frames(memory, kernel.image_size(), stub.end - stub.start)
+    }
+
+    /// Builds it, in the block of frames `base..base + length`, with the kernel's image at
+    /// `physical`.
+    ///
+    /// # Safety
+    /// 1. The block was allocated from the memory map and nothing refers to it.
+    pub unsafe fn build(
+        base: u64,
+        length: u64,
+        memory: &Memory,
+        kernel: &Kernel,
+        physical: u64,
+    ) -> Result<Self, Fatal> {
+        // SAFETY: by condition 1.
+        let frames = unsafe { Frames::new(base, length) };
+        let mut space = Self::new(frames)?;
+        space.map_directly(memory)?;
+        space.map_kernel(kernel, physical)?;
+        space.map_stub()?;
+        Ok(space)
+    }
+
     /// An empty one, with its tables in `frames`.
-    pub fn new(mut frames: Frames) -> Result<Self, Fatal> {
+    fn new(mut frames: Frames) -> Result<Self, Fatal> {
         let root = frames.take().ok_or(OUT_OF_FRAMES)?;
         // SAFETY: a zeroed page that `take` hands out once is an empty page table.
         let table = unsafe { &mut *(root as *mut PageTable) };
@@ -74,7 +101,7 @@ impl AddressSpace {
 
     /// Maps physical memory at [`DIRECT_MAP`], readable, writable and executable as the protocol
     /// says; the kernel replaces this by its own tables.
-    pub fn map_directly(&mut self, memory: &Memory) -> Result<(), Fatal> {
+    fn map_directly(&mut self, memory: &Memory) -> Result<(), Fatal> {
         let flags = PageTableFlags::PRESENT | PageTableFlags::WRITABLE;
         for gib in direct_map(memory) {
             let physical = gib * GIB..(gib + 1) * GIB;
@@ -84,7 +111,7 @@ impl AddressSpace {
     }
 
     /// Maps the kernel's segments, each with its own access, in the image at `physical`.
-    pub fn map_kernel(&mut self, kernel: &Kernel, physical: u64) -> Result<(), Fatal> {
+    fn map_kernel(&mut self, kernel: &Kernel, physical: u64) -> Result<(), Fatal> {
         let base = kernel.image().start;
         for segment in &kernel.segments {
             let pages = segment.pages();
@@ -101,7 +128,7 @@ impl AddressSpace {
 
     /// Maps the stub at its own address, so that it can switch to these tables. Everything else in
     /// the lower half stays unmapped: a null pointer in the early kernel faults.
-    pub fn map_stub(&mut self) -> Result<(), Fatal> {
+    fn map_stub(&mut self) -> Result<(), Fatal> {
         let (stub, text) = (physical::stub(), physical::stub_text());
         let data = PageTableFlags::WRITABLE | PageTableFlags::NO_EXECUTE;
         self.map::<Size4KiB>(text.start, text.clone(), PageTableFlags::PRESENT)?;

@@ -3,6 +3,8 @@
 //! Layouts: Xen's `public/arch-x86/hvm/start_info.h`. All numbers are little-endian. Addresses are
 //! physical, and an address of zero means "not present".
 
+use crate::memory::{Claim, Kind};
+
 /// "xEn3" with bit 7 of the "E" set.
 pub const MAGIC: u32 = 0x336e_c578;
 
@@ -92,6 +94,11 @@ impl MapEntry {
     /// Decodes one entry.
     pub fn decode(bytes: &[u8; Self::SIZE]) -> Self {
         Self { base: u64_at(bytes, 0), size: u64_at(bytes, 8), kind: u32_at(bytes, 16) }
+    }
+
+    /// What it says, in the words of the memory map.
+    pub const fn claim(self) -> Claim {
+        Claim { base: self.base, size: self.size, kind: Kind::from_e820(self.kind) }
     }
 }
 

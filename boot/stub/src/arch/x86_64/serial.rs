@@ -27,8 +27,8 @@ const PATIENCE: u32 = 1_000_000;
 pub struct Serial(());
 
 impl Serial {
-    /// Programs the port and returns it.
-    pub fn new() -> Self {
+    /// Programs the port.
+    pub fn program() {
         let settings = [
             (register::INTERRUPT_ENABLE, 0),
             // Divisor latch open, divisor 1: 115200 baud.
@@ -48,10 +48,9 @@ impl Serial {
             // registers have no effect on memory.
             unsafe { port.write(value) };
         }
-        Self(())
     }
 
-    /// The port as it is: for the last line, when it may or may not have been programmed already.
+    /// The port, programmed or (for the last line) perhaps not.
     pub const fn assume_ready() -> Self {
         Self(())
     }
