@@ -28,6 +28,7 @@ pub mod iort;
 pub mod madt;
 pub mod mcfg;
 mod nodes;
+pub mod pci_host;
 mod requester;
 mod scope;
 mod sdt;

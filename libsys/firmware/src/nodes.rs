@@ -114,13 +114,22 @@ impl<'a> Place<'a> {
         BusCells { address: number("#address-cells", 2), size: number("#size-cells", 1) }
     }
 
+    /// Cells of an address on the bus that this node is on.
+    pub(crate) fn parent_address_cells(&self) -> usize {
+        self.parent_cells().address
+    }
+
+    fn parent_cells(&self) -> BusCells {
+        match self.depth.checked_sub(1) {
+            Some(parent) => Self::bus_cells(self.way[parent]),
+            None => BusCells { address: 2, size: 1 },
+        }
+    }
+
     /// The entry `index` of `reg` as it stands there: address and size in the parent's terms.
     fn reg_entry(&self, index: usize) -> Result<Option<(u64, u64)>, Fault> {
         let Some(property) = self.property("reg") else { return Ok(None) };
-        let cells = match self.depth.checked_sub(1) {
-            Some(parent) => Self::bus_cells(self.way[parent]),
-            None => BusCells { address: 2, size: 1 },
-        };
+        let cells = self.parent_cells();
         let mut entries = property
             .as_prop_encoded_array([cells.address, cells.size])
             .map_err(|_| Fault::BadReg)?;

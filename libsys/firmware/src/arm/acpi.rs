@@ -6,6 +6,7 @@ use super::{
     Affinity, Console, ConsoleKind, Cpu, Error, Fault, Its, ItsName, Part, Platform, Range,
     Redistributors,
 };
+use crate::gic::TranslationService;
 use crate::madt::{self, Entry};
 use crate::walk::{self, checksum_in_place};
 use crate::{
@@ -101,7 +102,7 @@ impl Platform {
                     .map_err(|fault| fault.of(Part::Redistributor))?;
                 self.add_redistributors(Redistributors { range, stride: None });
             }
-            Entry::TranslationService(its) => match range(its.base, ITS_BYTES) {
+            Entry::TranslationService(its) => match its_range(&its) {
                 Ok(range) => self.add_its(Its { range, name: ItsName::Id(its.id) }),
                 Err(fault) => self.note(Part::Its, fault),
             },
@@ -133,6 +134,20 @@ const fn range(base: u64, size: u64) -> Result<Range, Fault> {
         return Err(Fault::BadValue { what: "the address", value: base });
     }
     Ok(Range { base, size })
+}
+
+fn its_range(its: &TranslationService) -> Result<Range, Fault> {
+    range(its.base, ITS_BYTES)
+}
+
+/// The GIC ITS IDs of a MADT's entries, in the order of [`super::Gic::its`].
+pub(crate) fn its_of<'a>(
+    entries: impl Iterator<Item = Result<Entry<'a>, AcpiError>>,
+) -> impl Iterator<Item = u32> {
+    entries.filter_map(|entry| match entry {
+        Ok(Entry::TranslationService(its)) if its_range(&its).is_ok() => Some(its.id),
+        _ => None,
+    })
 }
 
 fn from_madt(reader: &impl PhysReader, madt: &TableLocation) -> Result<Platform, Error> {

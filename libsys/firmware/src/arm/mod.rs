@@ -16,11 +16,13 @@ mod interrupt;
 mod platform;
 mod tree;
 
+pub(crate) use acpi::its_of;
 pub use error::{Error, Fault, Part};
 pub use platform::{
     Affinity, Conduit, Console, ConsoleKind, Cpu, Gic, Its, ItsName, Mbi, Platform, Range,
     Redistributors,
 };
+pub(crate) use tree::its_nodes;
 
 /// CPUs that are kept.
 pub const MAX_CPUS: usize = 8;

@@ -1,11 +1,12 @@
 //! The machine from a device tree.
 
+use dtoolkit::fdt::Fdt;
 use dtoolkit::{Property, ToCellInt};
 
 use super::interrupt::Parent;
 use super::{
     Affinity, Conduit, Console, ConsoleKind, Cpu, Error, Fault, Its, ItsName, Part, Platform,
-    Redistributors,
+    Range, Redistributors,
 };
 use crate::nodes::{Nodes, Place};
 use crate::tree;
@@ -19,6 +20,14 @@ const TIMER: &[&str] = &["arm,armv8-timer", "arm,armv7-timer"];
 const PSCI: &[&str] = &["arm,psci-1.0", "arm,psci-0.2"];
 const PL011: &[&str] = &["arm,pl011"];
 const SBSA_UART: &[&str] = &["arm,sbsa-uart"];
+
+/// The interrupt translation services, each with its phandle. Everything that numbers them goes by this order.
+pub(crate) fn its_nodes(
+    tree: Fdt<'_>,
+) -> impl Iterator<Item = Result<(Range, Option<u32>), Fault>> {
+    let nodes = Nodes::of(tree).filter(|place| place.is_compatible(ITS) && place.is_enabled());
+    nodes.map(|place| place.reg(0).map(|range| (range, place.phandle())))
+}
 
 impl Platform {
     /// Reads a flattened device tree. `bytes` may be longer than it is.
@@ -43,17 +52,18 @@ impl Platform {
             platform.read_mbi(&gic);
         }
         for place in enabled() {
-            if place.is_compatible(ITS) {
-                match place.reg(0) {
-                    Ok(range) => {
-                        platform.add_its(Its { range, name: ItsName::Phandle(place.phandle()) });
-                    }
-                    Err(fault) => platform.note(Part::Its, fault),
-                }
-            } else if place.is_compatible(TIMER) {
+            if place.is_compatible(TIMER) {
                 platform.read_timer(&place, &parent);
             } else if place.is_compatible(PSCI) {
                 platform.read_psci(&place);
+            }
+        }
+        for its in its_nodes(tree) {
+            match its {
+                Ok((range, phandle)) => {
+                    platform.add_its(Its { range, name: ItsName::Phandle(phandle) });
+                }
+                Err(fault) => platform.note(Part::Its, fault),
             }
         }
         platform.read_cpus(&root)?;

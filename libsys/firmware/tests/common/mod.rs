@@ -1,6 +1,9 @@
 //! What the tests of this crate share: memory to read from, tables to put there.
 #![allow(dead_code, reason = "each test binary uses a part of these helpers")]
 
+pub mod acpi;
+pub mod tree;
+
 use tocsin_firmware::{PhysReader, Unreadable};
 
 /// Physical memory that begins at an address and ends; all else is unreadable.
