@@ -78,8 +78,8 @@ fn mistakes_in_the_madt() {
     let mut bad = madt(&[cpu.clone(), distributor.clone()]);
     bad[50] ^= 1;
     assert_eq!(read(&[bad]), Err(broken(AcpiError::BadChecksum { signature })));
-    assert_eq!(with(&[cpu.clone()]), wrong(Part::Gic, Fault::Missing));
-    assert_eq!(with(&[distributor.clone()]), wrong(Part::Cpu, Fault::Missing));
+    assert_eq!(with(std::slice::from_ref(&cpu)), wrong(Part::Gic, Fault::Missing));
+    assert_eq!(with(std::slice::from_ref(&distributor)), wrong(Part::Cpu, Fault::Missing));
     let idle = gicc(0, 0x10_0000, 0);
     assert_eq!(with(&[distributor.clone(), idle]), wrong(Part::Cpu, Fault::Missing));
     let bad_value = |what, value| Fault::BadValue { what, value };
