@@ -1,43 +1,22 @@
 //! The counter, and the proof that it counts instructions.
 
-use core::arch::asm;
 use libsys::println;
 
+use crate::arch::{self, PER_ITERATION, counter};
 use crate::peer::Bench;
 use crate::samples::Samples;
 use crate::{Outcome, ROUNDS, WARM_UP};
 
-/// Instructions of one iteration: 98 times `nop`, `dec`, `jnz`.
-const PER_ITERATION: u64 = 100;
 /// Iterations of the short and of the long loop. Their difference is what is printed, so
 /// that what surrounds the loop cancels out.
 const SHORT: u64 = 10;
 const LONG: u64 = 110;
 
-/// The time-stamp counter.
-#[inline(always)]
-pub fn counter() -> u64 {
-    // SAFETY: reads a counter that user mode may read.
-    unsafe { core::arch::x86_64::_rdtsc() }
-}
-
 /// Runs `iterations` times [`PER_ITERATION`] instructions.
 #[inline(never)]
 fn spin(iterations: u64) -> u64 {
     let before = counter();
-    // SAFETY: counts down a register; no memory, no stack.
-    unsafe {
-        asm!(
-            "2:",
-            ".rept 98",
-            "nop",
-            ".endr",
-            "dec {n}",
-            "jnz 2b",
-            n = inout(reg) iterations => _,
-            options(nomem, nostack),
-        );
-    }
+    arch::spin(iterations);
     counter() - before
 }
 

@@ -4,7 +4,8 @@ use libsys::{Startup, sys};
 use tocsin_abi::limits::IPC_WORDS;
 use tocsin_abi::{Handle, Rights, Tag};
 
-use crate::calibrate::{counter, overhead};
+use crate::arch::counter;
+use crate::calibrate::overhead;
 use crate::peer::{Bench, HIGH, granted};
 use crate::samples::Samples;
 use crate::{Outcome, ROUNDS, WARM_UP};

@@ -15,7 +15,7 @@ use tocsin_abi::limits::FOREVER;
 use tocsin_abi::{Handle, Rights};
 use tocsin_proto::pci::{Enables, GetBar};
 
-use crate::calibrate::counter;
+use crate::arch::counter;
 use crate::peer::{Bench, LOW, granted, sleep};
 use crate::samples::Samples;
 use crate::shared::Shared;

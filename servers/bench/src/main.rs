@@ -1,6 +1,6 @@
 //! Measures what DESIGN §11 asks for, in instructions.
 //!
-//! Run under `-icount shift=0`, where the time-stamp counter advances by one for each
+//! Run under `-icount shift=0`, where the counter ([`arch`]) advances by one for each
 //! instruction; the first line printed proves that. Each figure is taken a few thousand
 //! times, net of what the measuring itself costs, which is measured in the same place with
 //! the same code and nothing in between. The other parties are this program again, in
@@ -10,6 +10,7 @@
 
 extern crate alloc;
 
+mod arch;
 mod calibrate;
 mod ipc;
 mod irq;
@@ -36,6 +37,10 @@ type Figure = (&'static str, fn(&peer::Bench) -> Outcome);
 pub type Outcome = Result<(), &'static str>;
 
 fn main(env: &'static Startup) -> u64 {
+    if let Err(why) = arch::may_count() {
+        log!("{why}");
+        return 1;
+    }
     if let Some(role) = env.args().strip_prefix("role ") {
         return peer::play(env, role);
     }

@@ -9,7 +9,8 @@ use libsys::{println, sys};
 use tocsin_proto::StoreKind;
 use tocsin_proto::interrupt::{ANY_CPU, Alloc, Contiguity, Error};
 
-use crate::calibrate::{counter, overhead};
+use crate::arch::counter;
+use crate::calibrate::overhead;
 use crate::irq;
 use crate::peer::{Bench, granted};
 use crate::samples::Samples;

@@ -6,7 +6,7 @@ use libsys::{Startup, sys};
 use tocsin_abi::Rights;
 use tocsin_abi::limits::FOREVER;
 
-use crate::calibrate::counter;
+use crate::arch::counter;
 use crate::peer::{Bench, HIGH, LOW, granted, sleep};
 use crate::samples::Samples;
 use crate::shared::Shared;

@@ -196,7 +196,7 @@ fn hostile_kernel_pointers(ctx: &Ctx) -> Outcome {
         let hostile = Hostile::start(ctx, "pointers", &[], &[])?;
         hostile.reports(1)?;
         let code = hostile.death()?;
-        check(code == EXIT_FAULT | arch::PAGE_FAULT, format!("exit code {code:#x}"))?;
+        check(code == EXIT_FAULT | arch::DATA_FAULT, format!("exit code {code:#x}"))?;
     }
     before.close(ctx, 2, "after its death")
 }

@@ -6,7 +6,7 @@ use tocsin_abi::limits::{FOREVER, MAX_MEMORY_BYTES, PAGE_BYTES, USER_END, USER_S
 use tocsin_abi::startup::Startup;
 use tocsin_abi::{Error, Handle, Kind, Rights};
 
-use crate::arch::{self, PAGE_FAULT};
+use crate::arch::{self, DATA_FAULT, FETCH_FAULT};
 use crate::harness::{Failure, Outcome, check, refused, same};
 use crate::kit::{self, Ctx, Own, RW};
 use crate::role::{self, Role, told};
@@ -200,9 +200,9 @@ fn memory_read_only_is_read_only(ctx: &Ctx) -> Outcome {
     let memory = kit::memory(PAGE_BYTES)?;
     map(&memory, HERE, PAGE_BYTES, RW)?;
     arch::store(HERE, 0x1234);
-    toucher(ctx, &memory, Rights::READ, "write")?.faults_with(PAGE_FAULT, "read only")?;
+    toucher(ctx, &memory, Rights::READ, "write")?.faults_with(DATA_FAULT, "read only")?;
     let text = Rights::READ | Rights::EXECUTE;
-    toucher(ctx, &memory, text, "write")?.faults_with(PAGE_FAULT, "read and execute")?;
+    toucher(ctx, &memory, text, "write")?.faults_with(DATA_FAULT, "read and execute")?;
     same(arch::load(HERE), 0x1234, "nothing was written")
 }
 
@@ -212,8 +212,8 @@ fn memory_without_execute_does_not_execute(ctx: &Ctx) -> Outcome {
     arch::store(HERE, arch::RETURN);
     let text = Rights::READ | Rights::EXECUTE;
     toucher(ctx, &memory, text, "execute")?.exits_with(0, "executable memory runs")?;
-    toucher(ctx, &memory, RW, "execute")?.faults_with(PAGE_FAULT, "read and write")?;
-    toucher(ctx, &memory, Rights::READ, "execute")?.faults_with(PAGE_FAULT, "read only")
+    toucher(ctx, &memory, RW, "execute")?.faults_with(FETCH_FAULT, "read and write")?;
+    toucher(ctx, &memory, Rights::READ, "execute")?.faults_with(FETCH_FAULT, "read only")
 }
 
 /// Says that it runs, then reads the page at `HERE` until that kills it.
@@ -247,7 +247,7 @@ fn memory_unmap_reaches_sleepers(ctx: &Ctx) -> Outcome {
         kit::sleep(2_000_000);
         sys::memory_unmap(victim.process(), HERE)?;
         sys::port_signal(bell.h(), 1)?;
-        victim.faults_with(PAGE_FAULT, format_args!("CPU {cpu}"))?;
+        victim.faults_with(DATA_FAULT, format_args!("CPU {cpu}"))?;
     }
     Ok(())
 }
@@ -265,7 +265,7 @@ fn taken_away(ctx: &Ctx, take: impl Fn(&Plan, &Own, Handle) -> Result<Taker, Err
         kit::next(&up)?;
         check(victim.runs(), "it reads")?;
         taker(victim.process())?;
-        victim.faults_with(PAGE_FAULT, format_args!("CPU {cpu}"))?;
+        victim.faults_with(DATA_FAULT, format_args!("CPU {cpu}"))?;
     }
     Ok(())
 }

@@ -220,7 +220,7 @@ fn process_death_returns_everything(ctx: &Ctx) -> Outcome {
         })?;
         match how {
             "exit" => victim.exits_with(0, how),
-            "fault" => victim.faults_with(crate::arch::PAGE_FAULT, how),
+            "fault" => victim.faults_with(crate::arch::DATA_FAULT, how),
             _ => {
                 victim.kill()?;
                 victim.exits_with(EXIT_KILLED, how)

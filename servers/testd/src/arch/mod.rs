@@ -2,13 +2,15 @@
 //!
 //! An architecture supplies [`ATTACKS`]: instructions that no user program may execute to
 //! an end, or that must do it no good, each with what has to become of its process; and
-//! [`counter`], [`load`], [`store`] and [`jump`], which touch any address at all, with [`PAGE_FAULT`] and
-//! the machine code [`RETURN`].
+//! [`counter`], the clock's ticks; [`load`], [`store`], [`store32`] and [`jump`], which touch
+//! any address at all, with the codes [`DATA_FAULT`] and [`FETCH_FAULT`] of what becomes of
+//! that, and the machine code [`RETURN`].
 
-#[cfg(target_arch = "x86_64")]
-mod x86_64;
-#[cfg(target_arch = "x86_64")]
-pub use x86_64::*;
+#[cfg_attr(target_arch = "x86_64", path = "x86_64.rs")]
+#[cfg_attr(target_arch = "aarch64", path = "aarch64.rs")]
+mod machine;
+
+pub use machine::*;
 
 /// What has to become of a process that makes an attack.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

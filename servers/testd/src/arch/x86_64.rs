@@ -8,10 +8,12 @@ use super::{Attack, Fate};
 const DEBUG: Fate = Fate::Fault(1);
 const UNDEFINED: Fate = Fate::Fault(6);
 const PROTECTION: Fate = Fate::Fault(13);
-const PAGE: Fate = Fate::Fault(14);
+const PAGE: Fate = Fate::Fault(DATA_FAULT);
 
-/// Exception number of a page fault.
-pub const PAGE_FAULT: u64 = 14;
+/// Code of a load or store that is not allowed: a page fault.
+pub const DATA_FAULT: u64 = 14;
+/// Code of an instruction that must not be fetched: a page fault as well.
+pub const FETCH_FAULT: u64 = 14;
 /// First byte of the kernel's image.
 const KERNEL_IMAGE: u64 = 0xffff_ffff_8000_0000;
 /// First byte of the loaders' direct map of physical memory (and of ours, or nothing).
