@@ -1,7 +1,7 @@
 //! Between the protocol's words and the core's types.
 
 use interrupt_core::{
-    Contiguity, CpuSet, Domain, EntryIndex, Error, Kind, MessageInfo, MessageState, Target,
+    Contiguity, CpuEvent, CpuSet, Domain, EntryName, Error, Kind, MessageInfo, MessageState,
 };
 use tocsin_proto::StoreKind;
 use tocsin_proto::interrupt::{
@@ -55,18 +55,18 @@ pub fn cpus(mask: u64) -> CpuSet {
 }
 
 /// Where a message's events go.
-pub fn activated(target: Target, entry: Option<EntryIndex>) -> Activated {
+pub fn activated(event: CpuEvent, entry: Option<EntryName>) -> Activated {
     Activated {
-        vector: target.vector.number(),
+        vector: event.vector.bits() as u8,
         // At most 8 CPUs.
-        cpu: target.cpu.index() as u8,
-        entry: entry.map(|entry| entry.bits().into()),
+        cpu: event.cpu.index() as u8,
+        entry: entry.map(|entry| entry.number),
     }
 }
 
 /// A message for the inspector; `next` leads to the one after it.
 pub fn row(info: &MessageInfo, next: u64) -> MessageRow {
-    let target = info.target.map(|target| activated(target, info.entry));
+    let event = info.event.map(|event| activated(event, info.name));
     MessageRow {
         next,
         id: MessageId(info.id.bits()),
@@ -83,9 +83,9 @@ pub fn row(info: &MessageInfo, next: u64) -> MessageRow {
             MessageState::Active => RowState::Active,
             MessageState::Blocked => RowState::Blocked,
         },
-        vector: target.map_or(0, |target| target.vector),
-        cpu: target.map_or(0, |target| target.cpu),
-        entry: info.entry.map(|entry| entry.bits().into()),
+        vector: event.map_or(0, |event| event.vector),
+        cpu: event.map_or(0, |event| event.cpu),
+        entry: info.name.map(|entry| entry.number),
     }
 }
 
@@ -95,9 +95,9 @@ pub fn information(domains: impl Iterator<Item = Domain>, remapper: RemapperKind
     let mut all = Information { remapper, isolated: false, entries: none, vectors: none };
     for domain in domains {
         match domain {
-            Domain::Vectors { count, .. } => {
-                all.vectors.total += u32::from(count.total);
-                all.vectors.free += u32::from(count.free);
+            Domain::Vectors(space) => {
+                all.vectors.total += u32::from(space.count.total);
+                all.vectors.free += u32::from(space.count.free);
             }
             Domain::Remapper { isolated, entries, used, .. } => {
                 all.isolated = isolated;

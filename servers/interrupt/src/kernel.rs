@@ -1,8 +1,8 @@
 //! The message-control system calls for `interrupt-core`.
 
-use interrupt_core::{CpuIndex, KernelMessages, Pair, Vector};
+use interrupt_core::{CpuEvent, KernelMessages, Pair};
 use libsys::sys;
-use tocsin_abi::{Error, Handle};
+use tocsin_abi::{Error, Handle, MessageStatus};
 
 use crate::policy::Storm;
 
@@ -41,13 +41,14 @@ impl KernelMessages for Kernel {
         Ok(message)
     }
 
-    fn activate(&mut self, message: Handle, cpu: CpuIndex, vector: Vector) -> Result<(), Error> {
-        sys::message_activate(message, cpu.index() as u64, vector.number().into()).map(drop)
+    fn activate(&mut self, message: Handle, event: CpuEvent) -> Result<(), Error> {
+        let (cpu, vector) = (event.cpu.index() as u64, event.vector.bits().into());
+        sys::message_activate(message, cpu, vector).map(drop)
     }
 
-    fn move_to(&mut self, message: Handle, cpu: CpuIndex, vector: Vector) -> Result<(), Error> {
-        // An active message accepts its older vector too, until it is settled.
-        self.activate(message, cpu, vector)
+    fn move_to(&mut self, message: Handle, event: CpuEvent) -> Result<(), Error> {
+        // An active message accepts its older event too, until it is settled.
+        self.activate(message, event)
     }
 
     fn settle(&mut self, message: Handle) -> Result<(), Error> {
@@ -67,6 +68,11 @@ impl KernelMessages for Kernel {
         sys::message_unblock(message).map(drop)
     }
 
+    fn blocked_events(&mut self, message: Handle) -> Result<u64, Error> {
+        let [first @ .., _] = sys::message_read(message)?.values;
+        Ok(MessageStatus::from_values(first).blocked)
+    }
+
     fn signal(&mut self, message: Handle) -> Result<(), Error> {
         sys::message_signal(message).map(drop)
     }
@@ -76,7 +82,8 @@ impl KernelMessages for Kernel {
         sys::handle_close(message).map(drop)
     }
 
-    fn vector_drained(&mut self, cpu: CpuIndex, vector: Vector) -> bool {
-        sys::vector_drain(self.control, cpu.index() as u64, vector.number().into()).is_ok()
+    fn vector_drained(&mut self, event: CpuEvent) -> bool {
+        let (cpu, vector) = (event.cpu.index() as u64, event.vector.bits().into());
+        sys::vector_drain(self.control, cpu, vector).is_ok()
     }
 }

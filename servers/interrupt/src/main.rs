@@ -17,7 +17,7 @@ mod unit;
 use alloc::vec::Vec;
 
 use interrupt_core::vtd::ExtendedMode;
-use interrupt_core::{ApicId, Config, Core, Cpu, NoRemapper, Remapper, Vector, VectorRange};
+use interrupt_core::{ApicId, Config, Core, NoRemapper, Remapper, Vector, VectorRange, Vectored};
 use kernel::Kernel;
 use libsys::object::{Endpoint, Port};
 use libsys::startup::Environment;
@@ -82,7 +82,7 @@ fn run(env: &Startup, endpoint: &Endpoint, control: Handle) -> Result<(), Error>
 
 /// The CPUs and the vectors that the kernel leaves to devices.
 struct VectorSpace {
-    cpus: Vec<Cpu>,
+    cpus: Vec<ApicId>,
     vectors: VectorRange,
 }
 
@@ -92,7 +92,7 @@ impl VectorSpace {
         let mut cpus = Vec::new();
         for cpu in 0..count {
             let [_, _, _, apic, ..] = sys::control_info(control, cpu)?.values;
-            cpus.push(Cpu { apic: ApicId::from_bits(apic as u32) });
+            cpus.push(ApicId::from_bits(apic as u32));
         }
         let vector = |number: u64| u8::try_from(number).ok().and_then(Vector::new);
         let range = vector(first).zip(vector(last));
@@ -102,7 +102,7 @@ impl VectorSpace {
 
     /// 32-bit ids only where a CPU needs one: with 8-bit ids every unit works.
     fn extended_mode(&self) -> ExtendedMode {
-        if self.cpus.iter().any(|cpu| cpu.apic.bits() > LAST_SHORT_ID) {
+        if self.cpus.iter().any(|cpu| cpu.bits() > LAST_SHORT_ID) {
             ExtendedMode::Required
         } else {
             ExtendedMode::Off
@@ -120,20 +120,17 @@ fn start<R: Remapper>(
     endpoint: &Endpoint,
 ) -> Result<(), Error> {
     let config = Config {
-        cpus: &space.cpus,
-        vectors: space.vectors,
         messages: MESSAGES,
         clients: CLIENTS,
         default_policy: policy.default,
         allow_unisolated: policy.allow_unisolated,
     };
-    let core = match Core::new(remapper, kernel, &config) {
-        Ok(core) => core,
-        Err(error) => {
-            println!("interrupt: {error:?}");
-            return Err(Error::NotSupported);
-        }
+    let refused = |why: &dyn core::fmt::Debug| {
+        println!("interrupt: {why:?}");
+        Error::NotSupported
     };
+    let back_end = Vectored::new(remapper, &space.cpus, space.vectors).map_err(|e| refused(&e))?;
+    let core = Core::new(back_end, kernel, &config).map_err(|e| refused(&e))?;
     println!("interrupt: {} vectors on each of {} CPUs", space.vectors.count(), space.cpus.len());
     Err(serve(endpoint.handle(), &mut Interrupts::new(core, kind, policy, pulse)))
 }

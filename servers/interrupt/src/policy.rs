@@ -3,7 +3,7 @@
 use alloc::collections::BTreeMap;
 
 use init_control::{SetQuota, SetSource, Source as Arrives};
-use interrupt_core::{ClientPolicy, RequesterId, Source};
+use interrupt_core::{ClientDevices, ClientPolicy, RequesterId, Source};
 use libsys::startup::Environment;
 use tocsin_abi::startup::Startup;
 
@@ -36,7 +36,11 @@ impl Policy {
             window_ns: entry.value2.saturating_mul(1_000_000),
         });
         Self {
-            default: ClientPolicy { quota: quota.try_into().unwrap_or(u32::MAX), source: None },
+            default: ClientPolicy {
+                quota: quota.try_into().unwrap_or(u32::MAX),
+                source: None,
+                devices: ClientDevices::default(),
+            },
             allow_unisolated: env.value("allow-unisolated") == Some(1),
             storm,
             clients: BTreeMap::new(),

@@ -4,7 +4,7 @@
 //! copying that several times costs more than reserving a message. Here one reply is made
 //! at the start and written by whoever knows its words.
 
-use interrupt_core::{Allocated, Remapper};
+use interrupt_core::{Allocated, BackEnd};
 use libsys::ipc::{Event, Server};
 use tocsin_abi::limits::IPC_HANDLES;
 use tocsin_abi::{Error, Handle, Rights};
@@ -82,7 +82,7 @@ impl Reply {
 
 /// Serves until the endpoint is gone, and returns why. A caller that has no room for the
 /// messages it asked for is told so, and has none.
-pub fn serve<R: Remapper>(endpoint: Handle, interrupts: &mut Interrupts<R>) -> Error {
+pub fn serve<B: BackEnd>(endpoint: Handle, interrupts: &mut Interrupts<B>) -> Error {
     let mut server = Server::new(endpoint);
     let mut reply = Reply::new();
     let mut next = server.receive();

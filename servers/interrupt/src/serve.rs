@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use init_control::{ClientGone, SYSTEM_BADGE, SetQuota, SetSource};
 use interrupt_core::{
-    AllocRequest, Core, Domain, Error as CoreError, FaultOwner, MessageId, Remapper, RequesterId,
+    AllocRequest, BackEnd, Core, Domain, Error as CoreError, FaultOwner, MessageId, RequesterId,
 };
 use libsys::ipc::Request;
 use libsys::object::now_ns;
@@ -39,8 +39,8 @@ struct Held {
 }
 
 /// The service.
-pub struct Interrupts<R: Remapper> {
-    core: Core<R, Kernel>,
+pub struct Interrupts<B: BackEnd> {
+    core: Core<B, Kernel>,
     remapper: RemapperKind,
     policy: Policy,
     pulse: Pulse,
@@ -49,10 +49,10 @@ pub struct Interrupts<R: Remapper> {
     held: Vec<Held>,
 }
 
-impl<R: Remapper> Interrupts<R> {
+impl<B: BackEnd> Interrupts<B> {
     /// Over a core that has nothing yet.
     pub fn new(
-        core: Core<R, Kernel>,
+        core: Core<B, Kernel>,
         remapper: RemapperKind,
         policy: Policy,
         pulse: Pulse,
@@ -71,9 +71,9 @@ impl<R: Remapper> Interrupts<R> {
         match asked {
             Asked::Alloc(alloc) => return self.alloc(client, alloc, reply),
             Asked::Activate(ask) => {
-                let target = self.core.activate(client, id(ask.id)).map_err(answer::error)?;
-                let entry = self.core.entry(client, id(ask.id)).map_err(answer::error)?;
-                reply.ok(&answer::activated(target, entry));
+                let event = self.core.activate(client, id(ask.id)).map_err(answer::error)?;
+                let entry = self.core.entry_name(client, id(ask.id)).map_err(answer::error)?;
+                reply.ok(&answer::activated(event, entry));
                 return Ok(());
             }
             Asked::Deactivate(ask) => self.core.deactivate(client, id(ask.id)),
@@ -82,13 +82,13 @@ impl<R: Remapper> Interrupts<R> {
             Asked::Unblock(ask) => self.core.unblock(client, id(ask.id)),
             Asked::SetAffinity(ask) => {
                 let (id, cpus) = (id(ask.id), answer::cpus(ask.cpus));
-                // A reserved message has no target to answer with: nothing changes.
+                // A reserved message has no event to answer with: nothing changes.
                 let before = self.core.info(client, id).map_err(answer::error)?;
-                before.target.ok_or(Error::BadState)?;
+                before.event.ok_or(Error::BadState)?;
                 self.core.set_affinity(client, id, cpus).map_err(answer::error)?;
                 let info = self.core.info(client, id).map_err(answer::error)?;
-                let target = info.target.ok_or(Error::BadState)?;
-                reply.ok(&answer::activated(target, info.entry));
+                let event = info.event.ok_or(Error::BadState)?;
+                reply.ok(&answer::activated(event, info.name));
                 return Ok(());
             }
             Asked::Describe(ask) => {

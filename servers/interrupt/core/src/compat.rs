@@ -6,7 +6,7 @@
 
 use crate::vtd::CompatibilityMessage;
 use crate::{
-    Capabilities, Drained, Entry, EntryBlock, EntryIndex, Flushed, HardwareError, Pair, PairKind,
+    Binding, Capabilities, Drained, Entry, EntryBlock, EntryIndex, Flushed, HardwareError, Pair,
     Remapper, ReserveError, Source, Target, Unrouted, Written,
 };
 
@@ -24,14 +24,10 @@ impl NoRemapper {
 }
 
 impl Remapper for NoRemapper {
+    const BINDING: Binding = Binding::Pair;
+
     fn capabilities(&self) -> Capabilities {
-        Capabilities {
-            name: "none",
-            isolated: false,
-            entries: 0,
-            largest_order: 0,
-            pair: PairKind::Direct,
-        }
+        Capabilities { name: "none", isolated: false, entries: 0, largest_order: 0 }
     }
 
     /// 8-bit APIC ids; 0xff would be everyone.

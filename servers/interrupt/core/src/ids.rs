@@ -1,5 +1,6 @@
 //! Hardware numbers as types, so that a vector is never passed where a CPU is meant.
 
+use crate::its::Lpi;
 use core::fmt;
 
 /// PCI requester id: bus (15:8), device (7:3), function (2:0). PCI Express Base §2.2.6.2.
@@ -231,7 +232,43 @@ pub struct Pair {
     pub data: u32,
 }
 
-/// A CPU event: one vector on one CPU, with the CPU's name in both worlds.
+/// The number of a CPU event as the kernel has it: a vector on x86, an INTID on aarch64.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct EventNumber(u16);
+
+impl EventNumber {
+    /// The number.
+    pub const fn bits(self) -> u16 {
+        self.0
+    }
+}
+
+impl From<Vector> for EventNumber {
+    #[inline]
+    fn from(vector: Vector) -> Self {
+        Self(vector.0.into())
+    }
+}
+
+impl From<Lpi> for EventNumber {
+    /// The server manages no LPI above 65,535: its kernel has no place for it.
+    #[inline]
+    fn from(lpi: Lpi) -> Self {
+        debug_assert!(lpi.intid() <= u32::from(u16::MAX), "an LPI of 16 bits");
+        Self(lpi.intid() as u16)
+    }
+}
+
+/// A CPU event: what raises a message.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct CpuEvent {
+    /// The kernel's number of the CPU.
+    pub cpu: CpuIndex,
+    /// Which event there.
+    pub vector: EventNumber,
+}
+
+/// One vector on one CPU, with the CPU's name in both worlds.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Target {
     /// The kernel's number of the CPU.

@@ -1,6 +1,9 @@
 //! The message-control system calls, as the server needs them.
+//!
+//! A vector of x86 is one CPU's, and what it leads to another CPU is another vector. An INTID
+//! of aarch64 is the whole machine's, and may reach any CPU.
 
-use crate::{CpuIndex, Pair, Vector};
+use crate::{CpuEvent, Pair};
 
 /// Authority over the machine's vectors and message objects.
 ///
@@ -18,25 +21,17 @@ pub trait KernelMessages {
     /// back in the orphaned and storm packets ([`crate::MessageId::bits`]).
     fn create(&mut self, pair: Pair, cookie: u64) -> Result<Self::Handle, Self::Error>;
 
-    /// *reserved* → *active*: events of (cpu, vector) are this message's from now on.
-    fn activate(
-        &mut self,
-        handle: Self::Handle,
-        cpu: CpuIndex,
-        vector: Vector,
-    ) -> Result<(), Self::Error>;
+    /// *reserved* → *active*: `event` is this message's from now on. On a machine of INTIDs a
+    /// message may have its own again before that has drained.
+    fn activate(&mut self, handle: Self::Handle, event: CpuEvent) -> Result<(), Self::Error>;
 
-    /// The message's events come by (cpu, vector) from now on, and by its former vector too,
-    /// until `settle`. There is at most one former vector at a time.
-    fn move_to(
-        &mut self,
-        handle: Self::Handle,
-        cpu: CpuIndex,
-        vector: Vector,
-    ) -> Result<(), Self::Error>;
+    /// The message is raised by `event` from now on, and by its former one too, until
+    /// `settle`. There is at most one former one at a time. On a machine of INTIDs the two
+    /// differ in their CPU only.
+    fn move_to(&mut self, handle: Self::Handle, event: CpuEvent) -> Result<(), Self::Error>;
 
-    /// Ends a move: the remapper names the former vector no more. What is still in flight
-    /// on it is delivered; the vector drains.
+    /// Ends a move: the remapper names the former event no more. What is still in flight of
+    /// it is delivered; a former vector drains.
     fn settle(&mut self, handle: Self::Handle) -> Result<(), Self::Error>;
 
     /// *active* or *blocked* → *reserved*: no packet any more, also for events in flight.
@@ -49,6 +44,9 @@ pub trait KernelMessages {
     /// *blocked* → *active*.
     fn unblock(&mut self, handle: Self::Handle) -> Result<(), Self::Error>;
 
+    /// How many events made no packet so far because the message was blocked.
+    fn blocked_events(&mut self, handle: Self::Handle) -> Result<u64, Self::Error>;
+
     /// Raises the message by software, as if its event had come.
     fn signal(&mut self, handle: Self::Handle) -> Result<(), Self::Error>;
 
@@ -56,9 +54,9 @@ pub trait KernelMessages {
     /// drain.
     fn destroy(&mut self, handle: Self::Handle) -> Result<(), Self::Error>;
 
-    /// Whether a draining vector has drained: its CPU has taken every event that was in
-    /// flight when this was first asked, and the vector can be activated again. So the first
-    /// question comes after the remapper was flushed, and may only start the drain. `false`
-    /// as well for a vector that some message still holds.
-    fn vector_drained(&mut self, cpu: CpuIndex, vector: Vector) -> bool;
+    /// Whether a draining event has drained: its CPU (with INTIDs: every CPU) has dealt with
+    /// what was in flight when this was first asked, and the event can be anybody's. So the
+    /// first question comes after the remapper was flushed, and may only start the drain.
+    /// `false` as well for an event that some message still holds.
+    fn vector_drained(&mut self, event: CpuEvent) -> bool;
 }

@@ -3,28 +3,33 @@
 //! An interrupt is a message, an (address, data) [`Pair`]. This crate decides who may have
 //! one, which remapper entry and which CPU vector stand behind it, and in which order these
 //! numbers are given back. It touches no register and makes no system call: the machine is
-//! reached through three traits, so that everything here runs under plain `cargo test`.
+//! reached through a few traits, so that everything here runs under plain `cargo test`.
 //!
 //! | trait | the machine's side | used by |
 //! | --- | --- | --- |
 //! | [`vtd::VtdRegisters`] | the unit's register page | [`vtd::VtdUnit`] |
-//! | [`vtd::DmaRegion`] | table, queue and status memory | [`vtd::VtdUnit`] |
+//! | [`its::ItsRegisters`] | an ITS's or a redistributor's frame | [`its::ItsUnit`], [`its::enable_lpis`] |
+//! | [`vtd::DmaRegion`] | tables and queues in memory | both |
+//! | [`its::TableMemory`] | memory for the tables of devices to come | [`its::ItsUnit`] |
 //! | [`KernelMessages`] | the message-control system calls | [`Core`] |
 //!
-//! [`Remapper`] is the seam between the server and its back ends: [`vtd::VtdUnit`] and
-//! [`NoRemapper`]. The flow of one message:
+//! [`BackEnd`] is the seam between the server and what stands between devices and CPUs:
+//! [`Vectored`] over a [`Remapper`] where a message's CPU event is any vector,
+//! [`Events`] over an [`its::EventRemapper`] where it is the entry's own. The flow of one
+//! message:
 //!
 //! ```text
-//! alloc      entry reserved (not present), pair composed, kernel object made
-//! activate   vector taken, kernel accepts it, entry made present
-//! deactivate entry off, flushed, kernel stops, vector in quarantine until drained
-//! free       the same, then entry and slot in quarantine, then reusable
+//! alloc      entry reserved (off), pair composed, kernel object made
+//! activate   vector or CPU taken, kernel accepts it, entry on
+//! deactivate kernel stops, entry off, flushed, vector in quarantine until drained
+//! free       the same, then entry and record in quarantine, then reusable
 //! ```
 #![no_std]
 #![forbid(unsafe_code)]
 
 extern crate alloc;
 
+mod backend;
 mod compat;
 mod ids;
 pub mod its;
@@ -37,17 +42,22 @@ pub mod vtd;
 #[cfg(feature = "fake")]
 pub mod fake;
 
+pub use backend::{
+    BackEnd, CpuLease, EntryName, EventLease, EventSpace, Events, NoVectors, RemapEntry,
+    ReserveError, Sender, SenderDevice, Unequipped, Vectored, VectorsError,
+};
 pub use compat::NoRemapper;
 pub use ids::{
-    ApicId, CpuIndex, CpuSet, EntryIndex, Pair, RequesterId, Source, Target, Vector, VectorRange,
+    ApicId, CpuEvent, CpuIndex, CpuSet, EntryIndex, EventNumber, Pair, RequesterId, Source, Target,
+    Vector, VectorRange,
 };
 pub use kernel::KernelMessages;
 pub use remapper::{
-    Capabilities, Drained, Entry, EntryBlock, Fault, FaultReason, Flushed, HardwareError,
-    HardwareStep, PairKind, Remapper, ReserveError, Unrouted, Written,
+    Binding, Capabilities, Drained, Entry, EntryBlock, Fault, FaultReason, Flushed, HardwareError,
+    HardwareStep, Remapper, Unrouted, Written,
 };
 pub use server::{
-    AllocRequest, Allocated, ClientPolicy, Config, ConfigError, Contiguity, Core, Cpu, Describe,
-    DirectMessage, Domain, Error, FaultOwner, Kind, MessageId, MessageInfo, MessageState,
+    AllocRequest, Allocated, ClientDevices, ClientPolicy, Config, ConfigError, Contiguity, Core,
+    Describe, DirectMessage, Domain, Error, FaultOwner, Kind, MessageId, MessageInfo, MessageState,
     Statistics,
 };

@@ -12,11 +12,16 @@
 //! step back. What can fail is `flush`, which waits for hardware; its failure hands the
 //! `Unrouted` proof back, the number stays in quarantine, and the flush is tried again.
 
-use crate::{EntryIndex, Pair, RequesterId, Source, Target};
+use crate::its::ItsError;
+use crate::{EntryIndex, Pair, RemapEntry, RequesterId, ReserveError, Source, Target};
 use core::fmt;
 
 /// A remapper, or its absence.
 pub trait Remapper {
+    /// When a message gets its vector: [`Binding::Activation`] where a pair is fixed by its
+    /// entry alone, [`Binding::Pair`] where it names the vector.
+    const BINDING: Binding;
+
     /// What it can do. Constant after construction.
     fn capabilities(&self) -> Capabilities;
 
@@ -26,8 +31,7 @@ pub trait Remapper {
     /// Takes `2^order` consecutive entries, not present. Nothing is changed on failure.
     fn reserve(&mut self, source: Source, order: u8) -> Result<EntryBlock, ReserveError>;
 
-    /// The pair of an entry. Where [`Capabilities::pair`] is `Stable` it is fixed by the
-    /// entry alone and `target` is not looked at.
+    /// The pair of an entry. `target` is looked at only with [`Binding::Pair`].
     fn compose(&self, entry: &Entry, target: Option<Target>) -> Pair;
 
     /// Makes the entry present and points it at `target`, or points it elsewhere at once:
@@ -64,17 +68,29 @@ pub struct Capabilities {
     pub entries: u32,
     /// Largest `order` that `reserve` takes.
     pub largest_order: u8,
-    /// What a pair holds.
-    pub pair: PairKind,
 }
 
-/// What a pair holds.
+/// When a message gets its CPU event.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum PairKind {
-    /// The entry's number: the pair never changes, the target may.
-    Stable,
-    /// CPU and vector: both are taken at allocation and never change.
-    Direct,
+pub enum Binding {
+    /// When it is activated, and another one at each move: the pair holds the entry's number
+    /// and never changes, the event is any that a CPU has free.
+    Activation,
+    /// When it is reserved, and for good: the pair holds CPU and vector.
+    Pair,
+    /// With its entry, and for good: the pair holds the entry's number, the entry's event is
+    /// one of a kind, and only its CPU is chosen, when it is activated.
+    Entry,
+    /// Never: no message can be had.
+    Never,
+}
+
+impl Binding {
+    /// What a device writes while its message is blocked is kept, and raised afterwards.
+    /// Elsewhere it is lost, perhaps without a trace.
+    pub const fn keeps_blocked(self) -> bool {
+        matches!(self, Self::Entry)
+    }
 }
 
 /// Ownership of one reserved entry. Not `Copy`: it is given back once, by `release`.
@@ -124,15 +140,26 @@ impl EntryBlock {
     pub const fn new(first: EntryIndex, order: u8, source: Source) -> Self {
         Self { first, taken: 0, count: 1 << order, source }
     }
+}
 
-    /// The next entry.
-    pub fn take(&mut self) -> Option<Entry> {
+impl Iterator for EntryBlock {
+    type Item = Entry;
+
+    #[inline]
+    fn next(&mut self) -> Option<Entry> {
         if self.taken == self.count {
             return None;
         }
         let index = self.first.plus(self.taken)?;
         self.taken += 1;
         Some(Entry { index, block: self.first, source: self.source })
+    }
+}
+
+impl RemapEntry for Entry {
+    #[inline]
+    fn index(&self) -> EntryIndex {
+        self.index
     }
 }
 
@@ -187,23 +214,14 @@ pub struct Drained(EntryIndex);
 impl Drained {
     /// For the server: this entry was not routed since it was reserved, or since it was
     /// last drained.
-    pub fn idle(entry: &Entry) -> Self {
-        Self(entry.index)
+    pub fn idle(entry: &impl RemapEntry) -> Self {
+        Self(entry.index())
     }
 
     /// Which entry.
     pub const fn index(&self) -> EntryIndex {
         self.0
     }
-}
-
-/// Why `reserve` failed.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum ReserveError {
-    /// Every entry is taken.
-    NoEntries,
-    /// No free block of that size, though single entries are free.
-    NoContiguous,
 }
 
 /// The unit did not do what the specification says it does.
@@ -215,6 +233,14 @@ pub enum HardwareError {
     InvalidationRefused,
     /// Earlier invalidations are still in the queue.
     QueueFull,
+    /// What an ITS did instead.
+    Its(ItsError),
+}
+
+impl From<ItsError> for HardwareError {
+    fn from(error: ItsError) -> Self {
+        Self::Its(error)
+    }
 }
 
 /// What was waited for.
@@ -244,6 +270,7 @@ impl fmt::Display for HardwareError {
             Self::Timeout(step) => write!(f, "the remapper did not answer: {step:?}"),
             Self::InvalidationRefused => f.write_str("the remapper refused an invalidation"),
             Self::QueueFull => f.write_str("the remapper's invalidation queue does not advance"),
+            Self::Its(error) => error.fmt(f),
         }
     }
 }

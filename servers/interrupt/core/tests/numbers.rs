@@ -150,7 +150,7 @@ proptest! {
                     match allocator.take(SOURCE, order) {
                         Ok(mut block) => {
                             let mut offset = 0;
-                            while let Some(entry) = block.take() {
+                            for entry in block.by_ref() {
                                 prop_assert_eq!(entry.offset(), offset);
                                 prop_assert_eq!(entry.block().bits() % (1 << order), 0);
                                 prop_assert!((entry.index().bits() as u32) < size);
@@ -191,7 +191,7 @@ proptest! {
 
 fn drained() -> Drained {
     let mut table = EntryAllocator::new(2).unwrap();
-    let entry = table.take(SOURCE, 0).unwrap().take().unwrap();
+    let entry = table.take(SOURCE, 0).unwrap().next().unwrap();
     Unrouted::new(entry.index()).flushed().drained()
 }
 
@@ -200,7 +200,7 @@ fn drained() -> Drained {
 fn full_table() {
     let mut allocator = EntryAllocator::new(65_536).unwrap();
     for number in 0..65_536_u32 {
-        let entry = allocator.take(SOURCE, 0).unwrap().take().unwrap();
+        let entry = allocator.take(SOURCE, 0).unwrap().next().unwrap();
         assert_eq!(entry.index().bits() as u32, number);
     }
     assert_eq!(allocator.take(SOURCE, 0), Err(ReserveError::NoEntries));
@@ -213,7 +213,7 @@ fn full_table() {
 fn fragmented_table() {
     let mut allocator = EntryAllocator::new(64).unwrap();
     let mut held: Vec<Entry> =
-        (0..64).map(|_| allocator.take(SOURCE, 0).unwrap().take().unwrap()).collect();
+        (0..64).map(|_| allocator.take(SOURCE, 0).unwrap().next().unwrap()).collect();
     for place in (0..32).rev() {
         let entry = held.remove(2 * place);
         let proof = Drained::idle(&entry);

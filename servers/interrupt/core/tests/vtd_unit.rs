@@ -60,14 +60,14 @@ fn contiguous_block() {
     let mut block = unit.reserve(Source::Function(A), 3).unwrap();
     let mut address = None;
     for number in 0..8_u32 {
-        let entry = block.take().unwrap();
+        let entry = block.next().unwrap();
         let pair = unit.compose(&entry, None);
         assert_eq!(pair.data, number);
         assert_eq!(*address.get_or_insert(pair.address), pair.address);
         let _ = unit.route(&entry, target(0, 0x50 + number as u8));
         assert_eq!(model.message(Some(A), pair), event(0, 0x50 + number as u8));
     }
-    assert!(block.take().is_none());
+    assert!(block.next().is_none());
     assert_eq!(unit.reserve(Source::Function(A), 6), Err(ReserveError::NoContiguous));
     quiet(&model);
 }
@@ -81,7 +81,7 @@ fn sources() {
         (Source::Device(id(1, 2, 3)), id(1, 2, 7), id(1, 3, 3)),
         (Source::Buses { first: 3, last: 5 }, id(5, 31, 7), id(6, 0, 0)),
     ] {
-        let entry = unit.reserve(source, 0).unwrap().take().unwrap();
+        let entry = unit.reserve(source, 0).unwrap().next().unwrap();
         let pair = unit.compose(&entry, None);
         let _ = unit.route(&entry, target(0, 0x41));
         assert_eq!(model.message(Some(inside), pair), event(0, 0x41));

@@ -241,6 +241,11 @@ impl ItsModel {
         self.0.borrow().redistributors.iter().any(|cpu| cpu.pending.contains(&lpi))
     }
 
+    /// Whose event an LPI is mapped to.
+    pub fn event_of(&self, lpi: Lpi) -> Option<(DeviceId, EventId)> {
+        self.0.borrow().mapped.get(&lpi).copied()
+    }
+
     /// How many writes of this device vanished.
     pub fn dropped(&self, device: DeviceId) -> u64 {
         self.0.borrow().dropped.get(&device).copied().unwrap_or(0)

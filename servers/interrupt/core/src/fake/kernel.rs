@@ -1,6 +1,6 @@
-//! The kernel's side of a message: vector table, states, packets, failures on demand.
+//! The kernel's side of a message: event table, states, packets, failures on demand.
 
-use crate::{CpuIndex, KernelMessages, Pair, Vector};
+use crate::{CpuEvent, CpuIndex, EventNumber, KernelMessages, Pair};
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::rc::Rc;
 use alloc::string::String;
@@ -54,15 +54,19 @@ pub enum KernelCall {
     Block,
     /// `unblock`.
     Unblock,
+    /// `blocked_events`.
+    BlockedEvents,
     /// `signal`.
     Signal,
     /// `destroy`.
     Destroy,
 }
 
-type Place = (CpuIndex, Vector);
+/// An event's place in the table: with vectors each CPU has its own, with INTIDs there is one
+/// for the machine.
+type Place = (Option<CpuIndex>, EventNumber);
 
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Use {
     Live,
     Moved,
@@ -81,14 +85,15 @@ struct Object {
 
 #[derive(Default)]
 struct State {
+    intids: bool,
     objects: Vec<Object>,
-    /// Whom a vector's events concern, and whether they are delivered. A vector that drains
-    /// after a move delivers what is in flight; after anything else it only counts.
+    /// Whom an event concerns, and whether it is delivered. One that drains after a move
+    /// delivers what is in flight; after anything else it only counts.
     table: BTreeMap<Place, (usize, Use)>,
-    /// Vectors that were asked about: the CPU has been poked.
+    /// Events that were asked about: the CPUs have been poked.
     asked: BTreeSet<Place>,
-    /// Set in the CPU's request register, not yet taken.
-    pending: BTreeSet<Place>,
+    /// In a CPU, not yet dealt with.
+    pending: BTreeSet<(CpuIndex, EventNumber)>,
     fail: BTreeSet<KernelCall>,
     spurious: u64,
     violations: Vec<String>,
@@ -99,9 +104,16 @@ struct State {
 pub struct FakeKernel(Rc<RefCell<State>>);
 
 impl FakeKernel {
-    /// A kernel without messages.
+    /// A kernel without messages, each of whose CPUs has vectors of its own.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// One in which an event is the whole machine's, and only comes by some CPU.
+    pub fn with_intids() -> Self {
+        let kernel = Self::default();
+        kernel.0.borrow_mut().intids = true;
+        kernel
     }
 
     /// Makes a call fail until it is allowed again.
@@ -114,15 +126,16 @@ impl FakeKernel {
         self.0.borrow_mut().fail.clear();
     }
 
-    /// An event reaches a CPU and stays pending there.
-    pub fn raise(&self, cpu: CpuIndex, vector: Vector) {
-        self.0.borrow_mut().pending.insert((cpu, vector));
+    /// An event reaches a CPU and stays there.
+    pub fn raise(&self, event: CpuEvent) {
+        self.0.borrow_mut().pending.insert((event.cpu, event.vector));
     }
 
-    /// The CPUs take all pending events.
+    /// The CPUs deal with all events that have reached them.
     pub fn take_events(&self) {
         let mut state = self.0.borrow_mut();
-        for place in core::mem::take(&mut state.pending) {
+        for (cpu, vector) in core::mem::take(&mut state.pending) {
+            let place = state.place(CpuEvent { cpu, vector });
             state.dispatch(place);
         }
     }
@@ -176,6 +189,14 @@ impl FakeKernel {
 }
 
 impl State {
+    fn place(&self, event: CpuEvent) -> Place {
+        ((!self.intids).then_some(event.cpu), event.vector)
+    }
+
+    fn in_flight(&self, (cpu, vector): Place) -> bool {
+        self.pending.iter().any(|held| held.1 == vector && cpu.is_none_or(|cpu| cpu == held.0))
+    }
+
     fn dispatch(&mut self, place: Place) {
         let Some((index, usage)) = self.table.get(&place) else {
             self.spurious += 1;
@@ -204,11 +225,14 @@ impl State {
     }
 
     fn claim(&mut self, index: usize, place: Place) -> Result<(), FakeError> {
-        if self.table.contains_key(&place) {
+        // An INTID that drains may be its last owner's again at once.
+        let own = self.intids && self.table.get(&place) == Some(&(index, Use::Retired));
+        if self.table.contains_key(&place) && !own {
             self.violations.push(alloc::format!("{place:?} was given out too early"));
             return Err(FakeError::VectorInUse);
         }
         self.table.insert(place, (index, Use::Live));
+        self.asked.remove(&place);
         Ok(())
     }
 
@@ -248,38 +272,35 @@ impl KernelMessages for FakeKernel {
         Ok(FakeHandle(state.objects.len() - 1))
     }
 
-    fn activate(
-        &mut self,
-        handle: FakeHandle,
-        cpu: CpuIndex,
-        vector: Vector,
-    ) -> Result<(), FakeError> {
+    fn activate(&mut self, handle: FakeHandle, event: CpuEvent) -> Result<(), FakeError> {
         let mut state = self.0.borrow_mut();
         let index = state.enter(KernelCall::Activate, handle)?;
         if state.objects[index].state != FakeState::Reserved {
             return Err(FakeError::BadState);
         }
-        state.claim(index, (cpu, vector))?;
-        state.objects[index].vector = Some((cpu, vector));
+        let place = state.place(event);
+        state.claim(index, place)?;
+        state.objects[index].vector = Some(place);
         state.objects[index].state = FakeState::Active;
         Ok(())
     }
 
-    fn move_to(
-        &mut self,
-        handle: FakeHandle,
-        cpu: CpuIndex,
-        vector: Vector,
-    ) -> Result<(), FakeError> {
+    fn move_to(&mut self, handle: FakeHandle, event: CpuEvent) -> Result<(), FakeError> {
         let mut state = self.0.borrow_mut();
         let index = state.enter(KernelCall::MoveTo, handle)?;
         let object = &state.objects[index];
         if object.state == FakeState::Reserved || object.former.is_some() {
             return Err(FakeError::BadState);
         }
-        state.claim(index, (cpu, vector))?;
+        let place = state.place(event);
+        if !state.intids {
+            state.claim(index, place)?;
+        } else if state.objects[index].vector != Some(place) {
+            state.violations.push(alloc::format!("a move from one INTID to another: {event:?}"));
+            return Err(FakeError::BadState);
+        }
         let object = &mut state.objects[index];
-        object.former = object.vector.replace((cpu, vector));
+        object.former = object.vector.replace(place);
         Ok(())
     }
 
@@ -287,7 +308,9 @@ impl KernelMessages for FakeKernel {
         let mut state = self.0.borrow_mut();
         let index = state.enter(KernelCall::Settle, handle)?;
         let former = state.objects[index].former.take().ok_or(FakeError::BadState)?;
-        state.drain(former, Use::Moved);
+        if !state.intids {
+            state.drain(former, Use::Moved);
+        }
         Ok(())
     }
 
@@ -322,6 +345,12 @@ impl KernelMessages for FakeKernel {
         Ok(())
     }
 
+    fn blocked_events(&mut self, handle: FakeHandle) -> Result<u64, FakeError> {
+        let mut state = self.0.borrow_mut();
+        let index = state.enter(KernelCall::BlockedEvents, handle)?;
+        Ok(state.objects[index].blocked)
+    }
+
     fn signal(&mut self, handle: FakeHandle) -> Result<(), FakeError> {
         let mut state = self.0.borrow_mut();
         let index = state.enter(KernelCall::Signal, handle)?;
@@ -339,16 +368,16 @@ impl KernelMessages for FakeKernel {
         Ok(())
     }
 
-    fn vector_drained(&mut self, cpu: CpuIndex, vector: Vector) -> bool {
+    fn vector_drained(&mut self, event: CpuEvent) -> bool {
         let mut state = self.0.borrow_mut();
-        let place = (cpu, vector);
+        let place = state.place(event);
         match state.table.get(&place) {
             None | Some((_, Use::Live)) => return false,
             Some(_) => {}
         }
         // The first question pokes the CPU; it has answered by the second, if it has taken
         // its events.
-        if state.asked.insert(place) || state.pending.contains(&place) {
+        if state.asked.insert(place) || state.in_flight(place) {
             return false;
         }
         state.asked.remove(&place);

@@ -1,93 +1,190 @@
 //! Devices, remapper, CPUs and kernel in one.
 
+use super::its_bring_up::{FakeItsUnit, ItsSetup};
 use super::vtd::{MessageOutcome, VtdModel, VtdOptions};
-use super::{FakeHandle, FakeKernel, ModelRegion, ModelRegisters};
+use super::{
+    FakeHandle, FakeKernel, ItsModel, ItsOptions, ItsOutcome, ModelRegion, ModelRegisters,
+};
+use crate::its::DeviceId;
 use crate::vtd::{CompatibilityMessage, ExtendedMode, VtdConfig, VtdInitError, VtdUnit};
 use crate::{
-    ApicId, ClientPolicy, Config, Core, Cpu, CpuIndex, NoRemapper, Pair, RequesterId, Vector,
-    VectorRange,
+    ApicId, BackEnd, ClientDevices, ClientPolicy, Config, Core, CpuEvent, CpuIndex, Events,
+    NoRemapper, Pair, RequesterId, Vector, VectorRange, Vectored,
 };
+use alloc::string::String;
 use alloc::vec::Vec;
 
 /// The VT-d back end over the model.
 pub type FakeUnit = VtdUnit<ModelRegisters, ModelRegion>;
 
+/// A server over it.
+pub type VtdServer = Core<Vectored<FakeUnit>, FakeKernel>;
+/// A server over the model ITS.
+pub type ItsServer = Core<Events<FakeItsUnit>, FakeKernel>;
+/// A server without a remapper.
+pub type PlainServer = Core<Vectored<NoRemapper>, FakeKernel>;
+
 /// A machine: CPU n has APIC id 2n, so that the two numbers are never mixed up unnoticed.
 pub struct FakeMachine {
-    /// The unit; `None` in a machine without a remapper.
+    /// The VT-d unit, if it has one.
     pub vtd: Option<VtdModel>,
+    /// The ITS, if it has one.
+    pub its: Option<ItsModel>,
     /// The kernel.
     pub kernel: FakeKernel,
-    cpus: Vec<Cpu>,
+    cpus: Vec<ApicId>,
 }
 
-/// Limits for small machines: `cpus` as the machine's, vectors 0x30..=`last`.
-pub fn fake_config<'a>(cpus: &'a [Cpu], last: u8, messages: u32, quota: u32) -> Config<'a> {
-    let vector = |number| Vector::new(number).unwrap_or_else(|| unreachable!());
-    Config {
-        cpus,
-        vectors: VectorRange::new(vector(0x30), vector(last.max(0x30)))
-            .unwrap_or_else(|| unreachable!()),
+/// Where a device's write went.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Landed {
+    /// Into a CPU, or a redistributor that holds it for one.
+    Event(CpuEvent),
+    /// Nowhere.
+    Nowhere,
+}
+
+/// A server's limits in a small machine.
+#[derive(Clone, Copy, Debug)]
+pub struct FakeConfig {
+    /// Vectors 0x30..=`last` of each CPU are for devices.
+    pub last: u8,
+    /// LPIs, where there is an ITS.
+    pub lpis: u32,
+    /// The rest.
+    pub core: Config,
+}
+
+/// Limits for a small machine: vectors 0x30..=`last`, 64 LPIs.
+pub fn fake_config(last: u8, messages: u32, quota: u32) -> FakeConfig {
+    let devices = ClientDevices::default();
+    let core = Config {
         messages,
         clients: 16,
-        default_policy: ClientPolicy { quota, source: None },
+        default_policy: ClientPolicy { quota, source: None, devices },
         allow_unisolated: false,
+    };
+    FakeConfig { last, lpis: 64, core }
+}
+
+/// What an ITS knows a device by in this machine: never its requester id.
+pub fn fake_device_id(requester: RequesterId) -> DeviceId {
+    DeviceId::from_bits(u32::from(requester.bits()) + 0x200)
+}
+
+impl FakeConfig {
+    fn range(&self) -> VectorRange {
+        let vector = |number| Vector::new(number).unwrap_or_else(|| unreachable!());
+        let range = VectorRange::new(vector(0x30), vector(self.last.max(0x30)));
+        range.unwrap_or_else(|| unreachable!())
     }
 }
 
 impl FakeMachine {
     /// A machine with `cpus` CPUs, and a VT-d unit when there are options for one.
     pub fn new(cpus: u8, vtd: Option<VtdOptions>) -> Self {
-        Self {
-            vtd: vtd.map(VtdModel::new),
-            kernel: FakeKernel::new(),
-            cpus: (0..cpus as u32).map(|cpu| Cpu { apic: ApicId::from_bits(2 * cpu) }).collect(),
-        }
+        let cpus = (0..cpus.into()).map(|cpu: u32| ApicId::from_bits(2 * cpu)).collect();
+        Self { vtd: vtd.map(VtdModel::new), its: None, kernel: FakeKernel::new(), cpus }
     }
 
-    /// Its CPUs.
-    pub fn cpus(&self) -> &[Cpu] {
+    /// A machine with an ITS, and as many CPUs as its options say.
+    pub fn with_its(options: ItsOptions) -> Self {
+        let its = Some(ItsModel::new(options));
+        Self { vtd: None, its, kernel: FakeKernel::with_intids(), cpus: Vec::new() }
+    }
+
+    /// Its CPUs, where they have APIC ids.
+    pub fn cpus(&self) -> &[ApicId] {
         &self.cpus
     }
 
-    /// Takes its unit into service. Panics in a machine without one.
+    /// Takes its VT-d unit into service. Panics in a machine without one.
     pub fn unit(&self) -> Result<FakeUnit, VtdInitError> {
         let model = self.vtd.as_ref().expect("a machine with a unit");
         let config = VtdConfig { extended_mode: ExtendedMode::IfSupported, wait_budget: 1000 };
         VtdUnit::new(model.registers(), model.memory(), config)
     }
 
-    /// A server over its unit.
-    pub fn server(&self, config: &Config<'_>) -> Core<FakeUnit, FakeKernel> {
+    /// A server over its VT-d unit.
+    pub fn server(&self, config: &FakeConfig) -> VtdServer {
         let unit = self.unit().expect("the unit follows");
-        Core::new(unit, self.kernel.clone(), config).expect("a good configuration")
+        let back_end = Vectored::new(unit, &self.cpus, config.range()).expect("good CPUs");
+        self.core(back_end, config)
     }
 
     /// A server without a remapper.
-    pub fn plain_server(&self, config: &Config<'_>) -> Core<NoRemapper, FakeKernel> {
-        let kernel = self.kernel.clone();
-        Core::new(NoRemapper::new(), kernel, config).expect("a good configuration")
+    pub fn plain_server(&self, config: &FakeConfig) -> PlainServer {
+        let none = NoRemapper::new();
+        let back_end = Vectored::new(none, &self.cpus, config.range()).expect("good CPUs");
+        self.core(back_end, config)
     }
 
-    /// A device writes a pair. The event stays pending in its CPU: `take_events` delivers.
-    pub fn write(&self, source: Option<RequesterId>, pair: Pair) -> MessageOutcome {
-        let outcome = match &self.vtd {
-            Some(model) => model.message(source, pair),
-            None => match CompatibilityMessage::decode(pair) {
-                Ok(message) => MessageOutcome::Event {
-                    apic: ApicId::from_bits(message.destination.into()),
-                    vector: message.vector,
-                },
-                Err(_) => MessageOutcome::Blocked(crate::FaultReason::RequestReserved),
+    /// A server over its ITS. Panics in a machine without one.
+    pub fn its_server(&self, config: &FakeConfig, setup: &ItsSetup) -> ItsServer {
+        let model = self.its.as_ref().expect("a machine with an ITS");
+        let unit = model.bring_up(&ItsSetup { lpis: config.lpis, ..setup.clone() });
+        let cpus = model.targets().len() as u8;
+        let back_end = Events::new(unit.expect("the ITS follows"), cpus).expect("good CPUs");
+        self.core(back_end, config)
+    }
+
+    fn core<B: BackEnd>(&self, back_end: B, config: &FakeConfig) -> Core<B, FakeKernel> {
+        Core::new(back_end, self.kernel.clone(), &config.core).expect("a good configuration")
+    }
+
+    /// A device writes a pair; without a name, it is DMA that carries none. The event stays
+    /// pending: [`FakeMachine::take_events`] delivers.
+    pub fn write(&self, source: Option<RequesterId>, pair: Pair) -> Landed {
+        if let Some(its) = &self.its {
+            let device = source.map_or(DeviceId::from_bits(0), fake_device_id);
+            return match its.message(device, pair) {
+                ItsOutcome::Pending { cpu, lpi } => {
+                    let cpu = CpuIndex::new(cpu as u8).unwrap_or_else(|| unreachable!());
+                    Landed::Event(CpuEvent { cpu, vector: lpi.into() })
+                }
+                ItsOutcome::Dropped(_) => Landed::Nowhere,
+            };
+        }
+        let hit = match &self.vtd {
+            Some(model) => match model.message(source, pair) {
+                MessageOutcome::Event { apic, vector } => Some((apic, vector)),
+                MessageOutcome::Blocked(_) => None,
             },
+            None => CompatibilityMessage::decode(pair)
+                .ok()
+                .map(|message| (ApicId::from_bits(message.destination.into()), message.vector)),
         };
-        if let MessageOutcome::Event { apic, vector } = outcome {
-            let cpu = self.cpus.iter().position(|cpu| cpu.apic == apic);
-            if let Some(cpu) = cpu.and_then(|cpu| CpuIndex::new(cpu as u8)) {
-                self.kernel.raise(cpu, vector);
+        let Some((apic, vector)) = hit else { return Landed::Nowhere };
+        let cpu = self.cpus.iter().position(|cpu| *cpu == apic);
+        match cpu.and_then(|cpu| CpuIndex::new(cpu as u8)) {
+            Some(cpu) => {
+                let event = CpuEvent { cpu, vector: vector.into() };
+                self.kernel.raise(event);
+                Landed::Event(event)
+            }
+            None => Landed::Nowhere,
+        }
+    }
+
+    /// CPUs acknowledge what is pending for them, and have not dealt with it yet. What a
+    /// remapper of x86 lets through is in its CPU at once.
+    pub fn acknowledge(&self) {
+        let Some(its) = &self.its else { return };
+        for number in 0..its.targets().len() {
+            let Some(cpu) = CpuIndex::new(number as u8) else { break };
+            while let Some(lpi) = its.acknowledge(number) {
+                self.kernel.raise(CpuEvent { cpu, vector: lpi.into() });
             }
         }
-        outcome
+    }
+
+    /// The CPUs take all events.
+    pub fn take_events(&self) {
+        self.acknowledge();
+        self.kernel.take_events();
+        if let Some(its) = &self.its {
+            (0..its.targets().len()).for_each(|cpu| its.complete(cpu));
+        }
     }
 
     /// A device writes a pair and the CPUs take what is pending; how many packets that made
@@ -95,15 +192,28 @@ impl FakeMachine {
     pub fn fire(&self, source: RequesterId, pair: Pair, handle: FakeHandle) -> u64 {
         let before = self.kernel.delivered(handle);
         self.write(Some(source), pair);
-        self.kernel.take_events();
+        self.take_events();
         self.kernel.delivered(handle) - before
+    }
+
+    /// Its remapper stands still, or goes on.
+    pub fn hang(&self, hung: bool) {
+        if let Some(model) = &self.vtd {
+            model.hang(hung);
+        }
+        if let Some(model) = &self.its {
+            model.hang(hung);
+        }
     }
 
     /// What driver and server did that specification or kernel do not allow. Faults
     /// are not among it: those are the devices'.
-    pub fn violations(&self) -> Vec<alloc::string::String> {
+    pub fn violations(&self) -> Vec<String> {
         let mut all = self.kernel.violations();
         if let Some(model) = &self.vtd {
+            all.extend(model.violations());
+        }
+        if let Some(model) = &self.its {
             all.extend(model.violations());
         }
         all

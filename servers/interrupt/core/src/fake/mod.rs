@@ -12,6 +12,7 @@
 //! crate's own strict decoders, whose constants are checked by hand elsewhere.
 
 mod its;
+mod its_bring_up;
 mod its_commands;
 mod its_memory;
 mod its_registers;
@@ -22,10 +23,14 @@ mod vtd;
 mod vtd_registers;
 
 pub use its::{ItsDrop, ItsModel, ItsOptions, ItsOutcome};
+pub use its_bring_up::{FakeItsUnit, ItsSetup};
 pub use its_memory::ItsRegion;
 pub use its_registers::{ItsFrame, RedistributorFrame};
 pub use kernel::{FakeError, FakeHandle, FakeKernel, FakeState, KernelCall};
-pub use machine::{FakeMachine, FakeUnit, fake_config};
+pub use machine::{
+    FakeConfig, FakeMachine, FakeUnit, ItsServer, Landed, PlainServer, VtdServer, fake_config,
+    fake_device_id,
+};
 pub use memory::ModelRegion;
 pub use vtd::{MessageOutcome, VtdModel, VtdOptions};
 pub use vtd_registers::ModelRegisters;

@@ -1,7 +1,8 @@
 //! The ITS as an [`EventRemapper`].
 
 use super::events::{
-    Event, EventBlock, EventCapabilities, EventRemapper, EventReserveError, EventState, Stale,
+    Event, EventBlock, EventCapabilities, EventRemapper, EventReserveError, EventState, Prepare,
+    PrepareError, Stale,
 };
 use super::unit::{ItsError, ItsRegisters, ItsUnit, Slot, Wanted};
 use super::{DeviceId, EventId};
@@ -25,6 +26,10 @@ impl<R: ItsRegisters, M: DmaRegion> EventRemapper for ItsUnit<R, M> {
 
     fn can_target(&self, cpu: CpuIndex) -> bool {
         cpu.index() < self.targets.len()
+    }
+
+    fn prepare(&mut self, device: DeviceId, need: Prepare) -> Result<(), PrepareError<ItsError>> {
+        self.prepare_table(device, need)
     }
 
     fn reserve(&mut self, device: DeviceId, order: u8) -> Result<EventBlock, EventReserveError> {

@@ -9,10 +9,11 @@ use super::registers::{offset, translater};
 use super::unit::{ItsError, ItsRegisters, ItsUnit, Slot};
 use super::{
     CollectionId, Command, Control, LpiTable, MemoryAttributes, Priority, RdBase, TableBase,
-    TableKind,
+    TableKind, TableMemory,
 };
 use crate::numbers::Bitmap;
 use crate::vtd::{DmaRegion, Malformed};
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 /// The device table's memory.
@@ -36,6 +37,8 @@ pub struct ItsMemory<M> {
     pub virtual_processors: Option<M>,
     /// The properties, which all redistributors know.
     pub properties: LpiTable<M>,
+    /// For the tables of devices, when they need them.
+    pub tables: Box<dyn TableMemory<M>>,
 }
 
 /// A CPU's redistributor, by both names that an ITS may want.
@@ -158,6 +161,7 @@ impl<R: ItsRegisters, M: DmaRegion> ItsUnit<R, M> {
             devices,
             _tables: [collections, vpes],
             properties: memory.properties,
+            table_memory: memory.tables,
             targets,
             lpis,
             slots,

@@ -23,6 +23,12 @@ pub(super) struct Device<M> {
     leaving: Option<u64>,
 }
 
+impl<M> Device<M> {
+    fn is_idle(&self) -> bool {
+        self.events.len() == 1 << self.event_bits
+    }
+}
+
 /// The device table and the devices, in the order of their ids.
 pub(super) struct DeviceStore<M> {
     need: TableNeed,
@@ -92,6 +98,22 @@ impl<M: DmaRegion> DeviceStore<M> {
         Some(&mut self.devices[place]).filter(|device| device.leaving.is_none())
     }
 
+    /// Bits of a device's event numbers, if it is attached and not leaving.
+    pub(super) fn event_bits(&mut self, id: DeviceId) -> Option<u8> {
+        self.live(id).map(|device| device.event_bits)
+    }
+
+    /// Whether a device is attached and none of its events is reserved.
+    pub(super) fn is_idle(&self, id: DeviceId) -> bool {
+        self.find(id).is_ok_and(|place| self.devices[place].is_idle())
+    }
+
+    /// Some device that is attached, idle and not leaving.
+    pub(super) fn any_idle(&self) -> Option<DeviceId> {
+        let idle = |device: &&Device<M>| device.is_idle() && device.leaving.is_none();
+        self.devices.iter().find(idle).map(|device| device.id)
+    }
+
     /// Where the level-one entry of an id lies. `None` past the table.
     fn level_one(&self, id: DeviceId) -> Option<usize> {
         let at = (u64::from(id.bits()) / self.need.ids_per_page()) as usize * LevelOneEntry::SIZE;
@@ -142,6 +164,11 @@ impl<M: DmaRegion> DeviceStore<M> {
 }
 
 impl<R: ItsRegisters, M: DmaRegion> ItsUnit<R, M> {
+    /// Bits of an EventID, as far as this server uses them.
+    pub(super) fn most_event_bits(&self) -> u8 {
+        MOST_EVENT_BITS.min(self.its_type.event_bits())
+    }
+
     /// Bytes of a translation table for 2^event_bits events.
     pub fn event_table_bytes(&self, event_bits: u8) -> usize {
         self.its_type.event_entry_bytes() << event_bits.min(MOST_EVENT_BITS)
@@ -164,7 +191,7 @@ impl<R: ItsRegisters, M: DmaRegion> ItsUnit<R, M> {
         event_bits: u8,
         mut table: M,
     ) -> Result<Attached, (AttachError, M)> {
-        let most = MOST_EVENT_BITS.min(self.its_type.event_bits());
+        let most = self.most_event_bits();
         let place = match self.devices.find(device) {
             Ok(_) => return Err((AttachError::AlreadyAttached, table)),
             Err(place) => place,
@@ -203,7 +230,7 @@ impl<R: ItsRegisters, M: DmaRegion> ItsUnit<R, M> {
     pub fn detach(&mut self, device: DeviceId) -> Result<M, DetachError> {
         let place = self.devices.find(device).map_err(|_| DetachError::NotAttached)?;
         let record = &mut self.devices.devices[place];
-        if record.events.len() < 1 << record.event_bits {
+        if !record.is_idle() {
             return Err(DetachError::Busy);
         }
         let ticket = match record.leaving {

@@ -13,24 +13,29 @@
 //! * there, every entry is in one table and a device is a check in it; here every device has
 //!   a table of its own, which must be there before an event can be reserved.
 //!
-//! What is the same has the same names and types, so that the server's quarantine can hold
-//! both: [`Unrouted`] → `flush` → [`Flushed`] → (the CPUs have taken what was in flight) →
+//! [`Events`](crate::Events) and [`Vectored`](crate::Vectored) make one kind of back end of
+//! both. What is the same has the same names and types, so that one quarantine can hold both: [`Unrouted`] → `flush` → [`Flushed`] → (the CPUs have taken what was in flight) →
 //! [`Drained`] → `release`; memory is written by calls that cannot fail, and what waits for
 //! hardware is late at worst and can be asked for again.
 
 use super::{DeviceId, EventId, Lpi};
-use crate::{CpuIndex, Drained, EntryIndex, Flushed, Pair, Unrouted};
+use crate::{CpuIndex, Drained, EntryIndex, Flushed, HardwareError, Pair, Unrouted};
 
 /// A remapper of (device, event) to (LPI, CPU).
 pub trait EventRemapper {
     /// Why hardware did not follow.
-    type Error: Copy + PartialEq + core::fmt::Debug;
+    type Error: Copy + PartialEq + core::fmt::Debug + Into<HardwareError>;
 
     /// What it can do. Constant after construction.
     fn capabilities(&self) -> EventCapabilities;
 
     /// Whether an event could go to this CPU.
     fn can_target(&self, cpu: CpuIndex) -> bool;
+
+    /// Sees to it that a device has a table, as large as it is asked for if memory allows.
+    /// One that is too small is replaced, unless some of its events are reserved.
+    fn prepare(&mut self, device: DeviceId, need: Prepare)
+    -> Result<(), PrepareError<Self::Error>>;
 
     /// Takes `2^order` consecutive events of a device and as many LPIs, off. Nothing is
     /// changed on failure.
@@ -57,8 +62,9 @@ pub trait EventRemapper {
     /// Off. Hardware may still deliver it: see `flush`.
     fn unroute(&mut self, event: &Event) -> Unrouted;
 
-    /// Makes hardware forget the event, and waits until it is pending in no redistributor.
-    /// A CPU may have taken it just before. The wait is bounded.
+    /// Makes hardware follow what was asked last. For an event that is off: makes it forget
+    /// the event, and waits until it is pending in no redistributor; a CPU may have taken it
+    /// just before. The wait is bounded.
     fn flush(&mut self, unrouted: Unrouted) -> Result<Flushed, (Unrouted, Self::Error)>;
 
     /// Gives event and LPI back for reuse by anyone. Without the right proof, or for an
@@ -80,6 +86,26 @@ pub struct EventCapabilities {
     pub lpis: u32,
     /// Largest `order` that `reserve` takes.
     pub largest_order: u8,
+}
+
+/// How large a device's table is to be.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Prepare {
+    /// Events that it should have room for.
+    pub events: u32,
+    /// Events that it must have room for, or it is of no use.
+    pub least: u32,
+}
+
+/// Why a device has no table.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum PrepareError<E> {
+    /// Its id lies beyond what hardware can tell apart.
+    IdTooLarge,
+    /// No memory for the table.
+    NoMemory,
+    /// Hardware did not follow.
+    Hardware(E),
 }
 
 /// What is asked of an event.
@@ -154,9 +180,12 @@ impl EventBlock {
     pub(super) const fn new(device: DeviceId, first: u32, lpi: EntryIndex, order: u8) -> Self {
         Self { device, first, lpi, taken: 0, count: 1 << order }
     }
+}
 
-    /// The next event.
-    pub fn take(&mut self) -> Option<Event> {
+impl Iterator for EventBlock {
+    type Item = Event;
+
+    fn next(&mut self) -> Option<Event> {
         if self.taken == self.count {
             return None;
         }

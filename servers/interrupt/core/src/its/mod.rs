@@ -18,6 +18,7 @@ mod command;
 mod devices;
 mod events;
 mod ids;
+mod pool;
 mod probe;
 mod property;
 mod queue;
@@ -30,9 +31,11 @@ pub use bringup::{DeviceTable, ItsConfig, ItsInitError, ItsMemory, Redistributor
 pub use command::Command;
 pub use devices::{AttachError, Attached, DetachError};
 pub use events::{
-    Event, EventBlock, EventCapabilities, EventRemapper, EventReserveError, EventState, Stale,
+    Event, EventBlock, EventCapabilities, EventRemapper, EventReserveError, EventState, Prepare,
+    PrepareError, Stale,
 };
 pub use ids::{CollectionId, DeviceId, EventId, Lpi, RdBase};
+pub use pool::TableMemory;
 pub use probe::{ItsProbe, TableNeed};
 pub use property::{LpiProperty, LpiTable, LpiTableError, Priority};
 pub use redistributor::{

@@ -2,6 +2,7 @@
 //! is wanted of it.
 
 use super::devices::DeviceStore;
+use super::pool::TableMemory;
 use super::queue::Queue;
 use super::{
     CollectionId, Command, DeviceId, EventId, ItsType, Lpi, LpiProperty, LpiTable, Priority, RdBase,
@@ -9,6 +10,7 @@ use super::{
 use crate::numbers::Bitmap;
 use crate::vtd::DmaRegion;
 use crate::{CpuIndex, EntryIndex};
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::fmt;
 
@@ -69,6 +71,8 @@ pub struct ItsUnit<R: ItsRegisters, M: DmaRegion> {
     /// Collection and vPE table: the ITS's own, never looked at here, never given back.
     pub(super) _tables: [Option<M>; 2],
     pub(super) properties: LpiTable<M>,
+    /// For the tables of devices to come.
+    pub(super) table_memory: Box<dyn TableMemory<M>>,
     /// By CPU.
     pub(super) targets: Vec<RdBase>,
     /// Free LPIs.

@@ -10,4 +10,4 @@ mod vectors;
 
 pub use bitmap::Bitmap;
 pub use entries::EntryAllocator;
-pub use vectors::{CpuVectors, NoVectors, RetiredVector, VectorAllocator, VectorLease};
+pub use vectors::{CpuVectors, RetiredVector, VectorAllocator, VectorLease};

@@ -1,6 +1,6 @@
 //! CPU vectors: each CPU's are a space of their own.
 
-use crate::{CpuIndex, CpuSet, Drained, Vector, VectorRange};
+use crate::{CpuEvent, CpuIndex, CpuSet, Drained, EventLease, NoVectors, Vector, VectorRange};
 use alloc::vec::Vec;
 
 /// Ownership of one vector on one CPU.
@@ -40,9 +40,19 @@ impl RetiredVector {
     }
 }
 
-/// Every CPU of the wanted set has all its vectors in use or in quarantine.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct NoVectors;
+impl EventLease for VectorLease {
+    #[inline]
+    fn event(&self) -> CpuEvent {
+        CpuEvent { cpu: self.cpu, vector: self.vector.into() }
+    }
+}
+
+impl EventLease for RetiredVector {
+    #[inline]
+    fn event(&self) -> CpuEvent {
+        self.0.event()
+    }
+}
 
 /// One CPU's numbers, for the inspector.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -1,16 +1,20 @@
 //! Moving a message to another CPU, without the device (invariant 7).
 
 use super::table::State;
-use super::{Core, Error, MessageId, Outcome, target};
-use crate::{CpuSet, KernelMessages, PairKind, Remapper, RequesterId, Unrouted, Written};
+use super::{Core, Error, MessageId, Outcome};
+use crate::{
+    BackEnd, Binding, CpuSet, EventLease, KernelMessages, RemapEntry, RequesterId, Unrouted,
+    Written,
+};
 
-impl<R: Remapper, K: KernelMessages> Core<R, K> {
+impl<B: BackEnd, K: KernelMessages> Core<B, K> {
     /// Where a message may be delivered from now on. It moves only if its CPU is not in the
     /// new set, and then in two phases, so that no event falls between (DESIGN §5):
     ///
-    /// 1. a vector on the new CPU; the kernel accepts both;
+    /// 1. an event on the new CPU; the kernel accepts both;
     /// 2. the entry points at the new one; hardware forgets the old; the old CPU drains; the
-    ///    old vector is free.
+    ///    old vector is free. With an LPI both are the same number, and what was pending for
+    ///    the old CPU is pending for the new one.
     ///
     /// The first phase can fail and then nothing has changed. The second cannot: if hardware
     /// is late, the kernel accepts both for longer.
@@ -22,12 +26,12 @@ impl<R: Remapper, K: KernelMessages> Core<R, K> {
     ) -> Outcome<(), K> {
         let slot = self.own(client, id)?;
         let cpus = self.usable(cpus)?;
-        if self.pair == PairKind::Direct {
+        if B::BINDING == Binding::Pair {
             // The pair names the CPU, and the pair is in the device.
             return Err(Error::NotSupported);
         }
         let record = self.table.get(slot);
-        let stays = record.vector.as_ref().is_none_or(|lease| cpus.contains(lease.cpu()));
+        let stays = record.lease.as_ref().is_none_or(|lease| cpus.contains(lease.event().cpu));
         if !stays {
             self.relocate(slot, cpus)?;
         }
@@ -40,38 +44,39 @@ impl<R: Remapper, K: KernelMessages> Core<R, K> {
         if self.table.get(slot).moving {
             self.finish_move(slot)?;
         }
-        let lease = self.take_vector(cpus)?;
-        let aim = target(&self.apics, &lease);
-        if let Err(error) = self.kernel.move_to(handle, aim.cpu, aim.vector) {
-            self.vectors.cancel(lease);
+        let lease = self.take_event_of(slot, cpus)?;
+        let event = lease.event();
+        if let Err(error) = self.kernel.move_to(handle, event) {
+            self.back_end.cancel(lease);
             return Err(Error::Kernel(error));
         }
         let record = self.table.get_mut(slot);
         record.moving = true;
-        let old = record.vector.replace(lease);
+        let mut old = record.lease.replace(lease);
         let Some(entry) = &record.entry else { return Ok(()) };
         let unrouted = if record.state == State::Active {
-            match self.remapper.route(entry, aim) {
+            match self.back_end.route(entry, event) {
                 Written::Stale(unrouted) => unrouted,
                 Written::Visible => Unrouted::new(entry.index()),
             }
         } else {
-            // Blocked: not present, and it stays so.
-            self.remapper.unroute(entry)
+            // It stays blocked. Where it then is, `open` says when it is unblocked.
+            self.back_end.block(entry)
         };
+        if B::BINDING == Binding::Entry
+            && let Some(cpu) = old.take()
+        {
+            // Only the CPU is given back: the event goes along.
+            self.back_end.cancel(cpu);
+        }
         self.set_aside(slot, unrouted, old);
         Ok(())
     }
 
-    /// A kernel accepts one former vector at a time: hardware has to forget the last one
+    /// A kernel accepts one former event at a time: hardware has to forget the last one
     /// before the next move.
     fn finish_move(&mut self, slot: u32) -> Outcome<(), K> {
-        if let Some(entry) = &self.table.get(slot).entry {
-            let again = Unrouted::new(entry.index());
-            if let Err((_, error)) = self.remapper.flush(again) {
-                return Err(Error::Hardware(error));
-            }
-        }
+        self.flush_again(slot)?;
         self.settle(slot);
         if self.table.get(slot).moving { Err(Error::BadState) } else { Ok(()) }
     }

@@ -1,14 +1,13 @@
 //! Reserving messages.
 
 use super::table::{NONE, Record, State};
-use super::{AllocRequest, Allocated, Contiguity, Core, Error, Outcome, target};
-use crate::numbers::VectorLease;
+use super::{AllocRequest, Allocated, Contiguity, Core, Error, Kind, Outcome};
 use crate::{
-    CpuSet, Drained, Entry, EntryBlock, KernelMessages, PairKind, Remapper, RequesterId,
-    ReserveError, Source,
+    BackEnd, Binding, CpuSet, Drained, EventLease, KernelMessages, RemapEntry, RequesterId,
+    ReserveError,
 };
 
-impl<R: Remapper, K: KernelMessages> Core<R, K> {
+impl<B: BackEnd, K: KernelMessages> Core<B, K> {
     /// Reserves `out.len()` messages. Each gets an entry, not present, and its pair for
     /// life; where pairs name the vector, it gets that as well. On failure nothing has
     /// changed, and `out` holds nothing.
@@ -20,11 +19,11 @@ impl<R: Remapper, K: KernelMessages> Core<R, K> {
     ) -> Outcome<(), K> {
         out.fill(None);
         let cpus = self.usable(request.cpus)?;
-        let order = self.order(request, out.len())?;
-        if request.kind.is_ims() && !self.remapper.capabilities().isolated && !self.allow_unisolated
-        {
+        let unsafe_here = request.kind.is_ims() && !self.isolated && !self.allow_unisolated;
+        if B::BINDING == Binding::Never || unsafe_here {
             return Err(Error::NotSupported);
         }
+        let order = self.order(request, out.len())?;
         let index = self.clients.find_or_add(client).ok_or(Error::NoMemory)?;
         self.check_room(index, out.len() as u32)?;
         let made = match request.contiguity {
@@ -49,7 +48,7 @@ impl<R: Remapper, K: KernelMessages> Core<R, K> {
             Contiguity::Contiguous if !count.is_power_of_two() => Err(Error::BadArgument),
             Contiguity::Contiguous => {
                 let order = count.ilog2() as u8;
-                if order > self.remapper.capabilities().largest_order {
+                if order > self.back_end.capabilities().largest_order {
                     return Err(Error::NoContiguous);
                 }
                 Ok(order)
@@ -58,42 +57,39 @@ impl<R: Remapper, K: KernelMessages> Core<R, K> {
     }
 
     fn check_room(&mut self, client: u16, count: u32) -> Outcome<(), K> {
-        let short = |core: &Self| {
-            let client = core.clients.get(client);
-            if client.policy.quota.saturating_sub(client.held) < count {
-                Some(Error::QuotaExceeded)
-            } else if core.table.left() < count {
-                Some(Error::NoMessages)
-            } else if core.entries_left().is_some_and(|left| left < count) {
-                Some(Error::NoEntries)
-            } else {
-                None
-            }
-        };
-        if short(self).is_some() {
-            self.make_room();
+        if self.room(client, count).is_ok() {
+            return Ok(());
         }
-        short(self).map_or(Ok(()), Err)
+        self.make_room();
+        self.room(client, count)
+    }
+
+    #[inline]
+    fn room(&self, client: u16, count: u32) -> Outcome<(), K> {
+        let client = self.clients.get(client);
+        if client.policy.quota.saturating_sub(client.held) < count {
+            return Err(Error::QuotaExceeded);
+        }
+        if self.table.left() < count {
+            return Err(Error::NoMessages);
+        }
+        self.back_end.check_room(count).map_err(reserve_error)
     }
 
     /// Looks into the quarantine before it says no.
-    fn reserve(&mut self, source: Source, order: u8) -> Outcome<EntryBlock, K> {
-        if let Ok(block) = self.remapper.reserve(source, order) {
+    fn reserve(&mut self, client: u16, kind: Kind, order: u8) -> Outcome<B::Block, K> {
+        let sender = self.clients.get(client).sender(kind);
+        if let Ok(block) = self.back_end.reserve(&sender, order) {
             return Ok(block);
         }
-        self.make_room();
-        self.remapper.reserve(source, order).map_err(|error| match error {
-            ReserveError::NoEntries => Error::NoEntries,
-            ReserveError::NoContiguous => Error::NoContiguous,
-        })
+        self.reserve_with_room(client, kind, order)
     }
 
-    /// `None` where there is no table.
-    fn entries_left(&self) -> Option<u32> {
-        match self.pair {
-            PairKind::Stable => Some(self.by_entry.len() as u32 - self.remapper.entries_used()),
-            PairKind::Direct => None,
-        }
+    #[cold]
+    fn reserve_with_room(&mut self, client: u16, kind: Kind, order: u8) -> Outcome<B::Block, K> {
+        self.make_room();
+        let sender = self.clients.get(client).sender(kind);
+        self.back_end.reserve(&sender, order).map_err(reserve_error)
     }
 
     fn alloc_singles(
@@ -103,10 +99,9 @@ impl<R: Remapper, K: KernelMessages> Core<R, K> {
         cpus: CpuSet,
         out: &mut [Option<Allocated<K::Handle>>],
     ) -> Outcome<(), K> {
-        let source = self.clients.get(client).source();
         for place in out {
-            let mut block = self.reserve(source, 0)?;
-            let entry = block.take().ok_or(Error::NoEntries)?;
+            let mut block = self.reserve(client, request.kind, 0)?;
+            let entry = block.next().ok_or(Error::NoEntries)?;
             *place = Some(self.make(client, request, cpus, entry)?);
         }
         Ok(())
@@ -120,12 +115,11 @@ impl<R: Remapper, K: KernelMessages> Core<R, K> {
         order: u8,
         out: &mut [Option<Allocated<K::Handle>>],
     ) -> Outcome<(), K> {
-        let source = self.clients.get(client).source();
-        let mut block = self.reserve(source, order)?;
+        let block = self.reserve(client, request.kind, order)?;
         let mut made = Ok(());
         let mut places = out.iter_mut();
         // After a failure the rest of the block still has to go back.
-        while let Some(entry) = block.take() {
+        for entry in block {
             let Some(place) = places.next().filter(|_| made.is_ok()) else {
                 self.put_back(entry);
                 continue;
@@ -144,11 +138,11 @@ impl<R: Remapper, K: KernelMessages> Core<R, K> {
         client: u16,
         request: &AllocRequest,
         cpus: CpuSet,
-        entry: Entry,
+        entry: B::Entry,
     ) -> Outcome<Allocated<K::Handle>, K> {
-        let vector = match self.pair {
-            PairKind::Stable => None,
-            PairKind::Direct => match self.take_vector(cpus) {
+        let lease = match B::BINDING {
+            Binding::Activation | Binding::Entry | Binding::Never => None,
+            Binding::Pair => match self.take_event(&entry, cpus) {
                 Ok(lease) => Some(lease),
                 Err(error) => {
                     self.put_back(entry);
@@ -156,10 +150,9 @@ impl<R: Remapper, K: KernelMessages> Core<R, K> {
                 }
             },
         };
-        let aim = vector.as_ref().map(|lease| target(&self.apics, lease));
-        let pair = self.remapper.compose(&entry, aim);
+        let pair = self.back_end.compose(&entry, lease.as_ref().map(EventLease::event));
         let Some(slot) = self.table.take(client, self.clients.get_mut(client)) else {
-            return self.give_up(entry, vector, Error::NoMessages);
+            return self.give_up(entry, lease, Error::NoMessages);
         };
         let id = self.table.id(slot);
         let handle = match self.kernel.create(pair, id.bits()) {
@@ -167,30 +160,30 @@ impl<R: Remapper, K: KernelMessages> Core<R, K> {
             Err(error) => {
                 self.table.kill(slot);
                 self.table.put(slot, self.clients.get_mut(client));
-                return self.give_up(entry, vector, Error::Kernel(error));
+                return self.give_up(entry, lease, Error::Kernel(error));
             }
         };
         if let Some(place) = self.by_entry.get_mut(entry.index().index()) {
             *place = slot;
         }
-        let record: &mut Record<K::Handle> = self.table.get_mut(slot);
+        let record: &mut Record<B, K::Handle> = self.table.get_mut(slot);
         record.kind = request.kind;
         record.cpus = cpus;
         record.pair = pair;
         record.entry = Some(entry);
-        record.vector = vector;
+        record.lease = lease;
         record.handle = Some(handle);
         Ok(Allocated { id, handle, pair })
     }
 
     fn give_up<T>(
         &mut self,
-        entry: Entry,
-        vector: Option<VectorLease>,
+        entry: B::Entry,
+        lease: Option<B::Lease>,
         error: Error<K::Error>,
     ) -> Outcome<T, K> {
-        if let Some(lease) = vector {
-            self.vectors.cancel(lease);
+        if let Some(lease) = lease {
+            self.back_end.cancel(lease);
         }
         self.put_back(entry);
         Err(error)
@@ -205,20 +198,31 @@ impl<R: Remapper, K: KernelMessages> Core<R, K> {
             && self.kernel.destroy(handle).is_ok()
         {
             record.handle = None;
-            if let Some(lease) = record.vector.take() {
-                self.vectors.cancel(lease);
+            if let Some(lease) = record.lease.take() {
+                self.back_end.cancel(lease);
             }
         }
         self.bury_when_quiet(slot);
     }
 
     /// An entry that no record has had.
-    fn put_back(&mut self, entry: Entry) {
+    fn put_back(&mut self, entry: B::Entry) {
         debug_assert!(
             self.by_entry.get(entry.index().index()).is_none_or(|slot| *slot == NONE),
             "the entry has no record"
         );
         let proof = Drained::idle(&entry);
-        self.remapper.release(entry, proof);
+        self.back_end.release(entry, proof);
+    }
+}
+
+fn reserve_error<E>(error: ReserveError) -> Error<E> {
+    match error {
+        ReserveError::NoEntries => Error::NoEntries,
+        ReserveError::NoVectors => Error::NoVectors,
+        ReserveError::NoContiguous => Error::NoContiguous,
+        ReserveError::NoMemory => Error::NoMemory,
+        ReserveError::NotSupported => Error::NotSupported,
+        ReserveError::Hardware(error) => Error::Hardware(error),
     }
 }

@@ -1,15 +1,18 @@
 //! Blocking and unblocking: by the owner, or as the emergency stop for a storm.
 //!
-//! The remapper drops what a blocked device writes, and leaves no trace of it but a fault
-//! record at best. So the message is raised once by software when it is unblocked, after the
-//! entry is present again: whatever was dropped, its owner looks at the device afterwards.
+//! VT-d drops what a blocked device writes, and leaves no trace of it but a fault record at
+//! best. So the message is raised once by software when it is unblocked, after the entry is
+//! present again: whatever was dropped, its owner looks at the device afterwards. An ITS
+//! keeps it pending ([`Binding::keeps_blocked`](crate::Binding::keeps_blocked)), and it comes
+//! by itself when the event is on again; only what had slipped through to a CPU and was
+//! stopped by the kernel, which counts it, has to be raised by software.
 
 use super::table::State;
-use super::{Core, Error, MessageId, Outcome, target};
-use crate::{KernelMessages, Remapper, RequesterId};
+use super::{Core, Error, MessageId, Outcome};
+use crate::{BackEnd, EventLease, KernelMessages, RequesterId};
 
-impl<R: Remapper, K: KernelMessages> Core<R, K> {
-    /// *active* → *blocked*: the vector stays, no packet comes, the entry is off. A message
+impl<B: BackEnd, K: KernelMessages> Core<B, K> {
+    /// *active* → *blocked*: the event stays, no packet comes, the entry is off. A message
     /// that a storm has blocked becomes its owner's to unblock.
     pub fn block(&mut self, client: RequesterId, id: MessageId) -> Outcome<(), K> {
         let slot = self.own(client, id)?;
@@ -35,7 +38,7 @@ impl<R: Remapper, K: KernelMessages> Core<R, K> {
         Ok(self.clients.get(record.client).requester)
     }
 
-    /// *blocked* → *active*, and one packet.
+    /// *blocked* → *active*, and a packet, unless it is certain that nothing was missed.
     pub fn unblock(&mut self, client: RequesterId, id: MessageId) -> Outcome<(), K> {
         let slot = self.own(client, id)?;
         self.reopen(slot)
@@ -54,20 +57,20 @@ impl<R: Remapper, K: KernelMessages> Core<R, K> {
     fn reopen(&mut self, slot: u32) -> Outcome<(), K> {
         let record = self.table.get(slot);
         let (State::Blocked, Some(handle), Some(lease)) =
-            (record.state, record.handle, &record.vector)
+            (record.state, record.handle, &record.lease)
         else {
             return Err(Error::BadState);
         };
-        let aim = target(&self.apics, lease);
-        if let Err((unrouted, error)) = self.open(slot, aim) {
-            self.set_aside(slot, unrouted, None);
+        let event = lease.event();
+        if let Err(error) = self.open(slot, event) {
+            self.shut(slot);
             return Err(Error::Hardware(error));
         }
         if let Err(error) = self.kernel.unblock(handle) {
             self.shut(slot);
             return Err(Error::Kernel(error));
         }
-        if self.kernel.signal(handle).is_err() {
+        if self.may_have_missed(slot, handle) && self.kernel.signal(handle).is_err() {
             self.statistics.undo_failures += 1;
         }
         let record = self.table.get_mut(slot);
@@ -81,17 +84,30 @@ impl<R: Remapper, K: KernelMessages> Core<R, K> {
         let (State::Active, Some(handle)) = (record.state, record.handle) else {
             return Err(Error::BadState);
         };
+        let missed = match B::BINDING.keeps_blocked() {
+            // What it can not say now counts as different from what it says later.
+            true => self.kernel.blocked_events(handle).unwrap_or(u64::MAX),
+            false => 0,
+        };
         self.kernel.block(handle).map_err(Error::Kernel)?;
-        self.table.get_mut(slot).state = State::Blocked;
+        let record = self.table.get_mut(slot);
+        record.missed = missed;
+        record.state = State::Blocked;
         self.shut(slot);
         Ok(())
     }
 
-    /// The entry off. If hardware is late with it, the kernel holds the packets back
+    /// Whether an event of a message that was blocked until now may have been lost.
+    fn may_have_missed(&mut self, slot: u32, handle: K::Handle) -> bool {
+        let before = self.table.get(slot).missed;
+        !B::BINDING.keeps_blocked() || self.kernel.blocked_events(handle) != Ok(before)
+    }
+
+    /// The entry blocked. If hardware is late with it, the kernel holds the packets back
     /// meanwhile.
     fn shut(&mut self, slot: u32) {
         if let Some(entry) = &self.table.get(slot).entry {
-            let unrouted = self.remapper.unroute(entry);
+            let unrouted = self.back_end.block(entry);
             self.set_aside(slot, unrouted, None);
         }
     }

@@ -1,8 +1,10 @@
 //! One record per device that has ever asked for a message. The device is the client; its
 //! badge is its requester id, so a restarted driver finds its record again.
 
+use super::Kind;
 use super::table::NONE;
-use crate::{RequesterId, Source};
+use crate::its::DeviceId;
+use crate::{RequesterId, Sender, SenderDevice, Source};
 use alloc::vec::Vec;
 
 /// What a client may have.
@@ -12,6 +14,30 @@ pub struct ClientPolicy {
     pub quota: u32,
     /// Whose writes count as this device's. `None`: exactly its requester id.
     pub source: Option<Source>,
+    /// What an ITS knows the device by.
+    pub devices: ClientDevices,
+}
+
+/// DeviceIDs (GICv3) of one device.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct ClientDevices {
+    /// What its interrupt messages arrive with, from `msi-map` or the IORT. `None`: nobody
+    /// has said so, and it is not guessed.
+    pub own: Option<DeviceId>,
+    /// What its DMA writes arrive with, where that is known to be something else: a quirk of
+    /// the machine, written in its manifest. Messages in an interrupt message store are such
+    /// writes. Other devices' may arrive with the same id, and then nothing keeps these
+    /// devices' messages apart.
+    pub dma: Option<DeviceId>,
+}
+
+impl ClientDevices {
+    fn of(self, kind: Kind) -> Option<SenderDevice> {
+        match self.dma {
+            Some(id) if kind.is_ims() => Some(SenderDevice { id, shared: true }),
+            _ => self.own.map(|id| SenderDevice { id, shared: false }),
+        }
+    }
 }
 
 /// A client's record.
@@ -29,8 +55,11 @@ pub(super) struct Client {
 }
 
 impl Client {
-    pub(super) fn source(&self) -> Source {
-        self.policy.source.unwrap_or(Source::Function(self.requester))
+    /// Who writes a message of this kind.
+    #[inline]
+    pub(super) fn sender(&self, kind: Kind) -> Sender {
+        let ClientPolicy { quota, source, devices } = self.policy;
+        Sender { requester: self.requester, source, device: devices.of(kind), quota }
     }
 }
 

@@ -1,9 +1,11 @@
 //! The domain tree, for the inspector: vectors ← remapper ← devices ← messages.
 
 use super::table::{NONE, Record, State};
-use super::{Core, Error, Kind, MessageId, MessageState, Outcome, target};
-use crate::numbers::CpuVectors;
-use crate::{CpuIndex, CpuSet, EntryIndex, KernelMessages, Pair, Remapper, RequesterId, Target};
+use super::{Core, Error, Kind, MessageId, MessageState, Outcome};
+use crate::{
+    BackEnd, CpuEvent, CpuSet, EntryIndex, EntryName, EventLease, EventSpace, KernelMessages, Pair,
+    RemapEntry, RequesterId,
+};
 
 /// What went unusually.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
@@ -29,12 +31,14 @@ pub struct MessageInfo {
     pub state: MessageState,
     /// Blocked because of its rate.
     pub storm: bool,
-    /// Its entry, where a remapper has entries.
+    /// Its entry, where a remapper has entries: no two messages have the same.
     pub entry: Option<EntryIndex>,
+    /// What the entry is called outside.
+    pub name: Option<EntryName>,
     /// Its pair.
     pub pair: Pair,
     /// Its CPU event, if it has one.
-    pub target: Option<Target>,
+    pub event: Option<CpuEvent>,
     /// Where it may be delivered.
     pub cpus: CpuSet,
     /// Writes blocked while it was reserved or blocked, as far as hardware recorded them.
@@ -44,13 +48,8 @@ pub struct MessageInfo {
 /// One node of the tree, parents before children.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Domain {
-    /// Depth 0: the vectors of one CPU.
-    Vectors {
-        /// The CPU.
-        cpu: CpuIndex,
-        /// Its numbers.
-        count: CpuVectors,
-    },
+    /// Depth 0: the vectors of one CPU, or the LPIs.
+    Vectors(EventSpace),
     /// Depth 1: the remapper.
     Remapper {
         /// Name for people.
@@ -78,22 +77,22 @@ pub enum Domain {
 }
 
 /// The tree's nodes in order. Takes no memory.
-pub struct Describe<'a, R: Remapper, K: KernelMessages> {
-    core: &'a Core<R, K>,
+pub struct Describe<'a, B: BackEnd, K: KernelMessages> {
+    core: &'a Core<B, K>,
     at: Position,
 }
 
 enum Position {
-    Cpu(u8),
+    Space(u8),
     Remapper,
     Client(usize),
     Message { slot: u32, client: usize },
 }
 
-impl<R: Remapper, K: KernelMessages> Core<R, K> {
+impl<B: BackEnd, K: KernelMessages> Core<B, K> {
     /// The domain tree.
-    pub fn describe(&self) -> Describe<'_, R, K> {
-        Describe { core: self, at: Position::Cpu(0) }
+    pub fn describe(&self) -> Describe<'_, B, K> {
+        Describe { core: self, at: Position::Space(0) }
     }
 
     /// One message of a client.
@@ -102,10 +101,10 @@ impl<R: Remapper, K: KernelMessages> Core<R, K> {
         self.information(slot).ok_or(Error::BadId)
     }
 
-    /// A client's message's entry; none where the remapper has no table.
-    pub fn entry(&self, client: RequesterId, id: MessageId) -> Outcome<Option<EntryIndex>, K> {
+    /// What a client's message's entry is called; nothing where the remapper has no table.
+    pub fn entry_name(&self, client: RequesterId, id: MessageId) -> Outcome<Option<EntryName>, K> {
         let entry = &self.table.get(self.own(client, id)?).entry;
-        Ok(entry.as_ref().map(|entry| entry.index()).filter(|_| !self.by_entry.is_empty()))
+        Ok(entry.as_ref().and_then(|entry| self.back_end.name(entry)))
     }
 
     /// What went unusually since the start.
@@ -114,7 +113,7 @@ impl<R: Remapper, K: KernelMessages> Core<R, K> {
     }
 
     fn information(&self, slot: u32) -> Option<MessageInfo> {
-        let record: &Record<K::Handle> = self.table.get(slot);
+        let record: &Record<B, K::Handle> = self.table.get(slot);
         let state = match record.state {
             State::Reserved => MessageState::Reserved,
             State::Active => MessageState::Active,
@@ -122,45 +121,44 @@ impl<R: Remapper, K: KernelMessages> Core<R, K> {
             State::Free | State::Dying => return None,
         };
         let has_entries = !self.by_entry.is_empty();
+        let entry = record.entry.as_ref();
         Some(MessageInfo {
             id: self.table.id(slot),
             client: self.clients.get(record.client).requester,
             kind: record.kind,
             state,
             storm: record.storm,
-            entry: record.entry.as_ref().map(|entry| entry.index()).filter(|_| has_entries),
+            entry: entry.map(|entry| entry.index()).filter(|_| has_entries),
+            name: entry.and_then(|entry| self.back_end.name(entry)),
             pair: record.pair,
-            target: record.vector.as_ref().map(|lease| target(&self.apics, lease)),
+            event: record.lease.as_ref().map(|lease| lease.event()),
             cpus: record.cpus,
             faults: record.faults,
         })
     }
 }
 
-impl<R: Remapper, K: KernelMessages> Iterator for Describe<'_, R, K> {
+impl<B: BackEnd, K: KernelMessages> Iterator for Describe<'_, B, K> {
     type Item = Domain;
 
     fn next(&mut self) -> Option<Domain> {
         loop {
             match self.at {
-                Position::Cpu(number) => {
-                    let cpu = CpuIndex::new(number);
-                    match cpu.and_then(|cpu| Some((cpu, self.core.vectors.count(cpu)?))) {
-                        Some((cpu, count)) => {
-                            self.at = Position::Cpu(number + 1);
-                            return Some(Domain::Vectors { cpu, count });
-                        }
-                        None => self.at = Position::Remapper,
+                Position::Space(number) => match self.core.back_end.space(number) {
+                    Some(space) => {
+                        self.at = Position::Space(number + 1);
+                        return Some(Domain::Vectors(space));
                     }
-                }
+                    None => self.at = Position::Remapper,
+                },
                 Position::Remapper => {
                     self.at = Position::Client(0);
-                    let capabilities = self.core.remapper.capabilities();
+                    let capabilities = self.core.back_end.capabilities();
                     return Some(Domain::Remapper {
                         name: capabilities.name,
                         isolated: capabilities.isolated,
                         entries: capabilities.entries,
-                        used: self.core.remapper.entries_used(),
+                        used: self.core.back_end.entries_used(),
                     });
                 }
                 Position::Client(place) => {

@@ -3,10 +3,10 @@
 //! The remapper's own events (a fault, a completed invalidation) are not remapped: their
 //! registers hold a compatibility-format pair (VT-d §7.3). No client ever gets one.
 
-use super::{Core, Error, Outcome, target};
+use super::{Core, Error, Outcome};
 use crate::numbers::VectorLease;
 use crate::vtd::CompatibilityMessage;
-use crate::{CpuSet, KernelMessages, Pair, Remapper, Target};
+use crate::{BackEnd, CpuSet, EventLease, KernelMessages, Pair, Remapper, Target, Vectored};
 
 /// An active message whose pair names its vector. It lives as long as the server.
 #[must_use = "its vector is not given back"]
@@ -22,7 +22,7 @@ pub struct DirectMessage<H> {
     pub vector: VectorLease,
 }
 
-impl<R: Remapper, K: KernelMessages> Core<R, K> {
+impl<R: Remapper, K: KernelMessages> Core<Vectored<R>, K> {
     /// A message for the server itself. `cookie` comes back in the kernel's packets about
     /// it; an id that no client can have is `u64::MAX`.
     pub fn direct_message(
@@ -31,8 +31,12 @@ impl<R: Remapper, K: KernelMessages> Core<R, K> {
         cookie: u64,
     ) -> Outcome<DirectMessage<K::Handle>, K> {
         let cpus = self.usable(cpus)?;
-        let vector = self.take_vector(cpus)?;
-        let aim = target(&self.apics, &vector);
+        let taken = self.back_end.take_direct(cpus).or_else(|_| {
+            self.make_room();
+            self.back_end.take_direct(cpus)
+        });
+        let vector = taken.map_err(|_| Error::NoVectors)?;
+        let aim = self.back_end.target(vector.cpu(), vector.vector());
         // 8 bits, of which 0xff is everyone.
         let destination = match u8::try_from(aim.apic.bits()) {
             Ok(id) if id < 0xff => id,
@@ -43,7 +47,7 @@ impl<R: Remapper, K: KernelMessages> Core<R, K> {
             Ok(handle) => handle,
             Err(error) => return self.direct_failed(vector, Error::Kernel(error)),
         };
-        if let Err(error) = self.kernel.activate(handle, aim.cpu, aim.vector) {
+        if let Err(error) = self.kernel.activate(handle, vector.event()) {
             if self.kernel.destroy(handle).is_err() {
                 self.statistics.undo_failures += 1;
             }
@@ -53,7 +57,7 @@ impl<R: Remapper, K: KernelMessages> Core<R, K> {
     }
 
     fn direct_failed<T>(&mut self, vector: VectorLease, error: Error<K::Error>) -> Outcome<T, K> {
-        self.vectors.cancel(vector);
+        self.back_end.cancel(vector);
         Err(error)
     }
 }

@@ -2,7 +2,7 @@
 
 use super::table::State;
 use super::{Core, MessageId};
-use crate::{Fault, FaultReason, KernelMessages, Remapper, RequesterId};
+use crate::{BackEnd, Fault, FaultReason, KernelMessages, RequesterId};
 
 /// Who is to hear of a fault.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -15,12 +15,12 @@ pub enum FaultOwner {
     Unknown(RequesterId),
 }
 
-impl<R: Remapper, K: KernelMessages> Core<R, K> {
+impl<B: BackEnd, K: KernelMessages> Core<B, K> {
     /// Reads at most `limit` faults from the hardware and says for each whom it concerns.
     /// Returns how many there were.
     pub fn poll_faults(&mut self, limit: u32, mut tell: impl FnMut(Fault, FaultOwner)) -> u32 {
         for seen in 0..limit {
-            let Some(fault) = self.remapper.next_fault() else { return seen };
+            let Some(fault) = self.back_end.next_fault() else { return seen };
             self.statistics.faults += 1;
             tell(fault, self.attribute(fault));
         }
@@ -35,7 +35,8 @@ impl<R: Remapper, K: KernelMessages> Core<R, K> {
             let record = self.table.get_mut(slot);
             let alive = !matches!(record.state, State::Dying | State::Free);
             // A present bit is looked at before the source: the write may be a stranger's.
-            let own = record.entry.as_ref().is_some_and(|own| own.source().accepts(fault.source));
+            let entry = record.entry.as_ref();
+            let own = entry.is_some_and(|own| self.back_end.accepts(own, fault.source));
             if alive && own {
                 record.faults = record.faults.saturating_add(1);
                 return FaultOwner::Message(self.table.id(slot));

@@ -35,15 +35,14 @@ mod release;
 mod table;
 mod types;
 
-pub use clients::ClientPolicy;
-pub use config::{Config, ConfigError, Cpu};
+pub use clients::{ClientDevices, ClientPolicy};
+pub use config::{Config, ConfigError};
 pub use describe::{Describe, Domain, MessageInfo, Statistics};
 pub use direct::DirectMessage;
 pub use faults::FaultOwner;
 pub use types::{AllocRequest, Allocated, Contiguity, Error, Kind, MessageId, MessageState};
 
-use crate::numbers::VectorAllocator;
-use crate::{ApicId, CpuSet, KernelMessages, PairKind, Remapper, RequesterId, Target};
+use crate::{BackEnd, CpuSet, KernelMessages, RequesterId};
 use ::alloc::vec::Vec;
 use clients::Clients;
 use quarantine::Quarantine;
@@ -53,47 +52,41 @@ use table::Table;
 type Outcome<T, K> = Result<T, Error<<K as KernelMessages>::Error>>;
 
 /// The interrupt server over a back end and a kernel.
-pub struct Core<R: Remapper, K: KernelMessages> {
-    remapper: R,
+pub struct Core<B: BackEnd, K: KernelMessages> {
+    back_end: B,
     kernel: K,
-    apics: Vec<ApicId>,
-    vectors: VectorAllocator,
-    table: Table<K::Handle>,
+    cpus: CpuSet,
+    isolated: bool,
+    table: Table<B, K::Handle>,
     clients: Clients,
-    quarantine: Quarantine,
+    quarantine: Quarantine<B>,
     /// Which record an entry belongs to, for faults.
     by_entry: Vec<u32>,
-    pair: PairKind,
     allow_unisolated: bool,
     statistics: Statistics,
 }
 
-impl<R: Remapper, K: KernelMessages> Core<R, K> {
+impl<B: BackEnd, K: KernelMessages> Core<B, K> {
     /// Takes a back end into service. All memory that the server ever needs, except for
-    /// client records, is taken here.
-    pub fn new(remapper: R, kernel: K, config: &Config<'_>) -> Result<Self, ConfigError> {
-        config.check(&remapper)?;
-        let capabilities = remapper.capabilities();
-        let cpus = config.cpus.len() as u8;
+    /// client records and what the back end needs for a new device, is taken here.
+    pub fn new(back_end: B, kernel: K, config: &Config) -> Result<Self, ConfigError> {
+        config.check()?;
+        let capabilities = back_end.capabilities();
         let no_memory = ConfigError::NoMemory;
-        let mut apics = Vec::new();
-        apics.try_reserve_exact(config.cpus.len()).map_err(|_| no_memory)?;
-        apics.extend(config.cpus.iter().map(|cpu| cpu.apic));
         let mut by_entry = Vec::new();
         by_entry.try_reserve_exact(capabilities.entries as usize).map_err(|_| no_memory)?;
         by_entry.resize(capabilities.entries as usize, table::NONE);
-        let vectors = cpus as usize * config.vectors.count() as usize;
+        // A record can wait once for each event it had, and once without.
+        let waiting = back_end.leases() + 2 * config.messages as usize;
         Ok(Self {
-            remapper,
+            cpus: back_end.cpus(),
+            isolated: capabilities.isolated,
+            back_end,
             kernel,
-            apics,
-            vectors: VectorAllocator::new(cpus, config.vectors).ok_or(no_memory)?,
             table: Table::new(config.messages).ok_or(no_memory)?,
             clients: Clients::new(config.clients, config.default_policy),
-            // A record can wait once for each vector it had, and once without.
-            quarantine: Quarantine::new(vectors + 2 * config.messages as usize).ok_or(no_memory)?,
+            quarantine: Quarantine::new(waiting).ok_or(no_memory)?,
             by_entry,
-            pair: capabilities.pair,
             allow_unisolated: config.allow_unisolated,
             statistics: Statistics::default(),
         })
@@ -110,8 +103,8 @@ impl<R: Remapper, K: KernelMessages> Core<R, K> {
     }
 
     /// The back end, for what is its own (the fault event, the log).
-    pub fn remapper_mut(&mut self) -> &mut R {
-        &mut self.remapper
+    pub fn back_end_mut(&mut self) -> &mut B {
+        &mut self.back_end
     }
 
     /// The kernel binding.
@@ -121,7 +114,7 @@ impl<R: Remapper, K: KernelMessages> Core<R, K> {
 
     /// The machine's CPUs out of a wanted set.
     fn usable(&self, wanted: CpuSet) -> Outcome<CpuSet, K> {
-        let usable = wanted.intersect(self.vectors.cpus());
+        let usable = wanted.intersect(self.cpus);
         if usable.is_empty() {
             return Err(Error::BadArgument);
         }
@@ -136,9 +129,4 @@ impl<R: Remapper, K: KernelMessages> Core<R, K> {
             _ => Err(Error::NotYours),
         }
     }
-}
-
-/// A leased vector with the CPU's name in the interrupt fabric.
-fn target(apics: &[ApicId], lease: &crate::numbers::VectorLease) -> Target {
-    Target { cpu: lease.cpu(), apic: apics[lease.cpu().index()], vector: lease.vector() }
 }

@@ -1,14 +1,13 @@
 //! Numbers that wait until nothing can use them (invariant 5).
 //!
-//! An item is one former vector of one record, or a record without a vector whose entry is
+//! An item is one former event of one record, or a record without an event whose entry is
 //! not yet flushed. It goes round the queue until hardware has forgotten the entry and the
 //! kernel has seen the CPU drain. A dead record whose last item is done gives back its entry
 //! and its place.
 
 use super::table::{NONE, State};
 use super::{Core, Error, Outcome};
-use crate::numbers::{RetiredVector, VectorLease};
-use crate::{CpuSet, Drained, Flushed, KernelMessages, Remapper, Unrouted};
+use crate::{BackEnd, CpuSet, Drained, EventLease, Flushed, KernelMessages, RemapEntry, Unrouted};
 use alloc::collections::VecDeque;
 
 /// Looked at when an allocation finds nothing: enough to make room, still constant.
@@ -20,18 +19,18 @@ enum Proof {
     Flushed(Flushed),
 }
 
-struct Item {
+struct Item<T> {
     slot: u32,
-    vector: Option<RetiredVector>,
+    event: Option<T>,
     proof: Proof,
 }
 
 /// The queue. Its capacity is taken at the start and is never exceeded.
-pub(super) struct Quarantine {
-    items: VecDeque<Item>,
+pub(super) struct Quarantine<B: BackEnd> {
+    items: VecDeque<Item<B::Retired>>,
 }
 
-impl Quarantine {
+impl<B: BackEnd> Quarantine<B> {
     pub(super) fn new(capacity: usize) -> Option<Self> {
         let mut items = VecDeque::new();
         items.try_reserve_exact(capacity).ok()?;
@@ -39,7 +38,7 @@ impl Quarantine {
     }
 }
 
-impl<R: Remapper, K: KernelMessages> Core<R, K> {
+impl<B: BackEnd, K: KernelMessages> Core<B, K> {
     /// Moves the quarantine on by at most `items` items; returns how many are left. Call it
     /// after a request and, while something is left, from a timer.
     pub fn tick(&mut self, items: u32) -> usize {
@@ -59,20 +58,18 @@ impl<R: Remapper, K: KernelMessages> Core<R, K> {
 
     /// Puts what an entry pointed at aside. Tries the flush at once; when hardware does not
     /// follow, the flush is the first thing that the item waits for.
-    pub(super) fn set_aside(&mut self, slot: u32, unrouted: Unrouted, vector: Option<VectorLease>) {
+    pub(super) fn set_aside(&mut self, slot: u32, unrouted: Unrouted, lease: Option<B::Lease>) {
         let proof = self.try_flush(unrouted);
-        if vector.is_none() {
-            let covered = match proof {
-                // Nothing to wait for: no event can be pending without a vector.
-                Proof::Flushed(_) => true,
+        if lease.is_none() {
+            match proof {
+                // Nothing more to wait for.
+                Proof::Flushed(_) => return self.settle(slot),
                 // An item of this entry will flush it later: that forgets this as well.
-                Proof::Unrouted(_) => self.table.get(slot).stale > 0,
-            };
-            if covered {
-                return;
+                Proof::Unrouted(_) if self.table.get(slot).stale > 0 => return,
+                Proof::Unrouted(_) => {}
             }
         }
-        self.push(slot, vector, proof);
+        self.push(slot, lease, proof);
     }
 
     /// A dead record: gives its numbers back, now or when its last item is done.
@@ -80,19 +77,24 @@ impl<R: Remapper, K: KernelMessages> Core<R, K> {
         let record = self.table.get_mut(slot);
         debug_assert_eq!(record.state, State::Dying);
         let Some(entry) = &record.entry else { return };
-        if let Some(lease) = record.vector.take() {
+        let mut lease = record.lease.take();
+        if lease.is_none() && record.armed {
+            // Its own event of a former life, which has to drain before it is another's.
+            lease = self.back_end.take(entry, self.cpus).ok();
+        }
+        if let Some(lease) = lease {
             if record.armed {
-                let unrouted = self.remapper.unroute(entry);
+                let unrouted = self.back_end.unroute(entry);
                 return self.set_aside(slot, unrouted, Some(lease));
             }
             // Only reserved by a pair that names it; no event of it was ever accepted.
-            self.vectors.cancel(lease);
+            self.back_end.cancel(lease);
         }
         let record = self.table.get_mut(slot);
         let Some(entry) = &record.entry else { return };
         if record.waiting == 0 {
             if record.handle.is_some() {
-                let unrouted = self.remapper.unroute(entry);
+                let unrouted = self.back_end.unroute(entry);
                 let proof = self.try_flush(unrouted);
                 self.push(slot, None, proof);
             } else {
@@ -102,16 +104,32 @@ impl<R: Remapper, K: KernelMessages> Core<R, K> {
         }
     }
 
-    /// A vector in the wanted set. Looks into the quarantine before it says no.
-    pub(super) fn take_vector(&mut self, cpus: CpuSet) -> Outcome<VectorLease, K> {
-        if let Ok(lease) = self.vectors.take(cpus) {
+    /// A CPU event for an entry. Looks into the quarantine before it says no.
+    pub(super) fn take_event(&mut self, entry: &B::Entry, cpus: CpuSet) -> Outcome<B::Lease, K> {
+        if let Ok(lease) = self.back_end.take(entry, cpus) {
             return Ok(lease);
         }
         self.make_room();
-        self.vectors.take(cpus).map_err(|_| Error::NoVectors)
+        self.back_end.take(entry, cpus).map_err(|_| Error::NoVectors)
+    }
+
+    /// The same for a record's entry.
+    pub(super) fn take_event_of(&mut self, slot: u32, cpus: CpuSet) -> Outcome<B::Lease, K> {
+        if let Some(lease) = self.try_take(slot, cpus) {
+            return Ok(lease);
+        }
+        self.make_room();
+        self.try_take(slot, cpus).ok_or(Error::NoVectors)
+    }
+
+    #[inline]
+    fn try_take(&mut self, slot: u32, cpus: CpuSet) -> Option<B::Lease> {
+        let entry = self.table.get(slot).entry.as_ref()?;
+        self.back_end.take(entry, cpus).ok()
     }
 
     /// A look into the quarantine before something says no.
+    #[cold]
     pub(super) fn make_room(&mut self) {
         self.tick(POLLED_BY_NEED);
     }
@@ -124,19 +142,19 @@ impl<R: Remapper, K: KernelMessages> Core<R, K> {
             if let Some(place) = self.by_entry.get_mut(entry.index().index()) {
                 *place = NONE;
             }
-            self.remapper.release(entry, proof);
+            self.back_end.release(entry, proof);
         }
         self.table.put(slot, self.clients.get_mut(client));
     }
 
-    fn push(&mut self, slot: u32, vector: Option<VectorLease>, proof: Proof) {
+    fn push(&mut self, slot: u32, lease: Option<B::Lease>, proof: Proof) {
         let record = self.table.get_mut(slot);
         record.waiting += 1;
         if let Proof::Unrouted(_) = proof {
             record.stale += 1;
         }
-        let vector = vector.map(|lease| self.vectors.retire(lease));
-        let item = Item { slot, vector, proof };
+        let event = lease.map(|lease| self.back_end.retire(lease));
+        let item = Item { slot, event, proof };
         let left = match item.proof {
             // Asking the kernel starts the drain.
             Proof::Flushed(_) => self.advance(item),
@@ -146,8 +164,8 @@ impl<R: Remapper, K: KernelMessages> Core<R, K> {
     }
 
     /// One step of one item; gives it back unless it is done.
-    fn advance(&mut self, item: Item) -> Option<Item> {
-        let Item { slot, vector, proof } = item;
+    fn advance(&mut self, item: Item<B::Retired>) -> Option<Item<B::Retired>> {
+        let Item { slot, event, proof } = item;
         let flushed = match proof {
             Proof::Flushed(flushed) => flushed,
             Proof::Unrouted(unrouted) => match self.try_flush(unrouted) {
@@ -155,21 +173,21 @@ impl<R: Remapper, K: KernelMessages> Core<R, K> {
                     self.table.get_mut(slot).stale -= 1;
                     flushed
                 }
-                late => return Some(Item { slot, vector, proof: late }),
+                late => return Some(Item { slot, event, proof: late }),
             },
         };
         self.settle(slot);
         if !self.destroy_if_dying(slot) || !self.stop_if_owed(slot) {
-            return Some(Item { slot, vector, proof: Proof::Flushed(flushed) });
+            return Some(Item { slot, event, proof: Proof::Flushed(flushed) });
         }
-        if let Some(retired) = &vector
-            && !self.kernel.vector_drained(retired.cpu(), retired.vector())
+        if let Some(retired) = &event
+            && !self.kernel.vector_drained(retired.event())
         {
-            return Some(Item { slot, vector, proof: Proof::Flushed(flushed) });
+            return Some(Item { slot, event, proof: Proof::Flushed(flushed) });
         }
         let drained = flushed.drained();
-        if let Some(retired) = vector {
-            self.vectors.reclaim(retired, &drained);
+        if let Some(retired) = event {
+            self.back_end.reclaim(retired, &drained);
         }
         let record = self.table.get_mut(slot);
         record.waiting -= 1;
@@ -205,7 +223,7 @@ impl<R: Remapper, K: KernelMessages> Core<R, K> {
     }
 
     fn try_flush(&mut self, unrouted: Unrouted) -> Proof {
-        match self.remapper.flush(unrouted) {
+        match self.back_end.flush(unrouted) {
             Ok(flushed) => Proof::Flushed(flushed),
             Err((unrouted, _)) => {
                 self.statistics.flushes_late += 1;

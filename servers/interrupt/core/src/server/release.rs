@@ -2,9 +2,9 @@
 
 use super::table::{NONE, State};
 use super::{Core, Error, MessageId, Outcome};
-use crate::{KernelMessages, Remapper, RequesterId};
+use crate::{BackEnd, KernelMessages, RequesterId};
 
-impl<R: Remapper, K: KernelMessages> Core<R, K> {
+impl<B: BackEnd, K: KernelMessages> Core<B, K> {
     /// Ends a message. Its name means nothing from here on, every handle to it is revoked,
     /// and its numbers go into quarantine. It counts against the quota until they are out.
     pub fn free(&mut self, client: RequesterId, id: MessageId) -> Outcome<(), K> {
@@ -51,7 +51,7 @@ impl<R: Remapper, K: KernelMessages> Core<R, K> {
         if let Some(handle) = record.handle {
             if self.kernel.destroy(handle).is_ok() {
                 record.handle = None;
-            } else if record.vector.is_some() {
+            } else if record.lease.is_some() {
                 // At least silent. When this fails too, only the remapper stops it.
                 record.stop_owed = self.kernel.deactivate(handle).is_err();
             }

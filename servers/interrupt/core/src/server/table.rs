@@ -2,8 +2,7 @@
 
 use super::clients::Client;
 use super::{Kind, MessageId};
-use crate::numbers::VectorLease;
-use crate::{CpuSet, Entry, Pair};
+use crate::{BackEnd, CpuSet, Pair};
 use alloc::vec::Vec;
 
 /// No record.
@@ -22,43 +21,45 @@ pub(super) enum State {
 }
 
 /// One message.
-pub(super) struct Record<H> {
+pub(super) struct Record<B: BackEnd, H> {
     pub(super) generation: u32,
     pub(super) state: State,
     pub(super) kind: Kind,
     /// Blocked because of its rate.
     pub(super) storm: bool,
     pub(super) client: u16,
-    /// The kernel knows its vector: as its own, or as one that drains.
+    /// The kernel knows its CPU event: as its own, or as one that drains.
     pub(super) armed: bool,
     /// The kernel would not stop it when an activation was taken back.
     pub(super) stop_owed: bool,
-    /// It moved, and the kernel still accepts its former vector.
+    /// It moved, and the kernel still accepts its former event.
     pub(super) moving: bool,
     /// Quarantine items about it.
     pub(super) waiting: u16,
     /// Those of them that still need a flush of its entry.
     pub(super) stale: u16,
-    pub(super) entry: Option<Entry>,
-    pub(super) vector: Option<VectorLease>,
+    pub(super) entry: Option<B::Entry>,
+    pub(super) lease: Option<B::Lease>,
     pub(super) handle: Option<H>,
     pub(super) cpus: CpuSet,
     pub(super) pair: Pair,
     /// Writes that the remapper blocked and recorded.
     pub(super) faults: u32,
+    /// Events that the kernel had counted as blocked before it was told to block this one.
+    pub(super) missed: u64,
     /// Free list, or the client's chain.
     next: u32,
     previous: u32,
 }
 
 /// All records.
-pub(super) struct Table<H> {
-    records: Vec<Record<H>>,
+pub(super) struct Table<B: BackEnd, H> {
+    records: Vec<Record<B, H>>,
     free: u32,
     left: u32,
 }
 
-impl<H> Table<H> {
+impl<B: BackEnd, H> Table<B, H> {
     pub(super) fn new(size: u32) -> Option<Self> {
         let mut records = Vec::new();
         records.try_reserve_exact(size as usize).ok()?;
@@ -75,11 +76,12 @@ impl<H> Table<H> {
                 waiting: 0,
                 stale: 0,
                 entry: None,
-                vector: None,
+                lease: None,
                 handle: None,
                 cpus: CpuSet::from_bits(0),
                 pair: Pair { address: 0, data: 0 },
                 faults: 0,
+                missed: 0,
                 next: if slot + 1 < size { slot + 1 } else { NONE },
                 previous: NONE,
             });
@@ -99,11 +101,11 @@ impl<H> Table<H> {
         (live && record.generation == id.generation()).then_some(id.slot())
     }
 
-    pub(super) fn get(&self, slot: u32) -> &Record<H> {
+    pub(super) fn get(&self, slot: u32) -> &Record<B, H> {
         &self.records[slot as usize]
     }
 
-    pub(super) fn get_mut(&mut self, slot: u32) -> &mut Record<H> {
+    pub(super) fn get_mut(&mut self, slot: u32) -> &mut Record<B, H> {
         &mut self.records[slot as usize]
     }
 

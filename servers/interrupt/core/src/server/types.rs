@@ -103,9 +103,10 @@ pub enum MessageState {
 /// Why an operation changed nothing. `E` is the kernel's error.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Error<E> {
-    /// No CPU of the set has a free vector.
+    /// No CPU of the set has a free vector; or, where CPU events come with entries, every LPI
+    /// is taken.
     NoVectors,
-    /// The remapper's table is full.
+    /// The remapper's table is full, or the part of it that is this device's.
     NoEntries,
     /// No free run of entries of that length, or no back end that could have one.
     NoContiguous,
@@ -113,7 +114,7 @@ pub enum Error<E> {
     QuotaExceeded,
     /// The server's message records are used up.
     NoMessages,
-    /// No memory, or no record, for another client.
+    /// No memory, or no record, for another client, or for its table.
     NoMemory,
     /// This machine cannot do it safely, or not at all.
     NotSupported,
@@ -134,7 +135,7 @@ pub enum Error<E> {
 impl<E: fmt::Debug> fmt::Display for Error<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Error::NoVectors => f.write_str("no CPU of the set has a free vector"),
+            Error::NoVectors => f.write_str("no vector (or LPI) is free for it"),
             Error::NoEntries => f.write_str("the remapping table is full"),
             Error::NoContiguous => f.write_str("no free run of entries of that length"),
             Error::QuotaExceeded => f.write_str("the client's quota is used up"),

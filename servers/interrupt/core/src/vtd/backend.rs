@@ -3,8 +3,8 @@
 use super::unit::{DmaRegion, VtdRegisters, VtdUnit};
 use super::{CacheInvalidate, Destination, Irte, RemappableMessage};
 use crate::{
-    Capabilities, Drained, Entry, EntryBlock, EntryIndex, Fault, Flushed, HardwareError, Pair,
-    PairKind, Remapper, ReserveError, Source, Target, Unrouted, Written,
+    Binding, Capabilities, Drained, Entry, EntryBlock, EntryIndex, Fault, Flushed, HardwareError,
+    Pair, Remapper, ReserveError, Source, Target, Unrouted, Written,
 };
 
 /// Multi-message MSI has at most 32 messages (PCI Local Bus 3.0 §6.8.1.3).
@@ -32,13 +32,14 @@ impl<R: VtdRegisters, M: DmaRegion> VtdUnit<R, M> {
 }
 
 impl<R: VtdRegisters, M: DmaRegion> Remapper for VtdUnit<R, M> {
+    const BINDING: Binding = Binding::Activation;
+
     fn capabilities(&self) -> Capabilities {
         Capabilities {
             name: "VT-d",
             isolated: true,
             entries: self.entries.size(),
             largest_order: LARGEST_ORDER,
-            pair: PairKind::Stable,
         }
     }
 

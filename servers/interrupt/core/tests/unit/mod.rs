@@ -34,7 +34,7 @@ pub(crate) fn event(apic: u32, vector: u8) -> MessageOutcome {
 }
 
 pub(crate) fn one(unit: &mut FakeUnit) -> Entry {
-    unit.reserve(Source::Function(A), 0).unwrap().take().unwrap()
+    unit.reserve(Source::Function(A), 0).unwrap().next().unwrap()
 }
 
 pub(crate) fn quiet(model: &VtdModel) {

@@ -1,21 +1,19 @@
 //! The model that `invariants` compares with, and the checks after each step.
 
-use super::Step;
+use crate::common::{Rig, Server, devices};
+use crate::habits::Habits;
+use crate::invariants::Step;
 use interrupt_core::fake::{
-    FakeHandle, FakeKernel, FakeMachine, FakeState, FakeUnit, KernelCall, MessageOutcome,
-    VtdOptions, fake_config,
+    FakeError, FakeHandle, FakeMachine, FakeState, KernelCall, Landed, fake_config,
 };
-use interrupt_core::vtd::RemappableMessage;
 use interrupt_core::{
-    AllocRequest, Allocated, Contiguity, Core, CpuSet, Domain, EntryIndex, Error, Kind, MessageId,
-    MessageState, RequesterId,
+    AllocRequest, Allocated, BackEnd, ClientPolicy, Contiguity, CpuSet, Domain, EntryIndex, Error,
+    Kind, MessageId, MessageState, RequesterId,
 };
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 
-type Server = Core<FakeUnit, FakeKernel>;
-
-const CLIENTS: [RequesterId; 3] = [
+pub(crate) const CLIENTS: [RequesterId; 3] = [
     RequesterId::from_bits(0x0010),
     RequesterId::from_bits(0x0011),
     RequesterId::from_bits(0x0300),
@@ -27,31 +25,36 @@ struct Belief {
     client: usize,
     message: Allocated<FakeHandle>,
     state: Option<MessageState>,
-    /// Packets that must have come once all events are taken: at least this many.
-    owed: u64,
+    /// Written while it was blocked, where that is kept: a packet is owed when it is not
+    /// blocked any more.
+    kept: bool,
 }
 
 /// The machine, its server, and what the clients believe.
-pub(crate) struct World {
+pub(crate) struct World<R: Rig> {
     machine: FakeMachine,
     /// The server.
-    pub(crate) server: Server,
+    pub(crate) server: Server<R>,
     beliefs: Vec<Belief>,
     /// The kernel refuses to destroy: what an `alloc` takes back waits in quarantine.
     stubborn: bool,
 }
 
-impl World {
+impl<R: Habits> World<R> {
     /// A world without messages.
-    pub(crate) fn new(options: VtdOptions, cpus: u8, last: u8) -> Self {
-        let machine = FakeMachine::new(cpus, Some(options));
-        let server = machine.server(&fake_config(machine.cpus(), last, 40, 16));
+    pub(crate) fn new(options: R::Options, cpus: u8, last: u8) -> Self {
+        let config = fake_config(last, 40, 16);
+        let (machine, mut server) = R::build(options, cpus, &config);
+        for client in CLIENTS {
+            let policy = ClientPolicy { devices: devices(client), ..config.core.default_policy };
+            server.register(client, policy).expect("a place for each");
+        }
         Self { machine, server, beliefs: Vec::new(), stubborn: false }
     }
 
     /// All that a client or an inspector can see.
     fn visible(&self) -> Vec<Domain> {
-        let seen = |node: &Domain| !matches!(node, Domain::Vectors { .. } | Domain::Client { .. });
+        let seen = |node: &Domain| !matches!(node, Domain::Vectors(_) | Domain::Client { .. });
         self.server.describe().filter(seen).collect()
     }
 
@@ -61,7 +64,9 @@ impl World {
         let mut held = 0;
         for node in self.server.describe() {
             match node {
-                Domain::Vectors { count, .. } => {
+                // LPIs go with entries, and come back from quarantine at any time.
+                Domain::Vectors(space) if space.cpu.is_some() => {
+                    let count = space.count;
                     leased += (count.total - count.free - count.quarantined) as usize;
                 }
                 Domain::Client { held: more, .. } => held += more,
@@ -109,7 +114,7 @@ impl World {
                 for message in out.into_iter().flatten() {
                     prop_assert!(made.is_ok());
                     let state = Some(MessageState::Reserved);
-                    self.beliefs.push(Belief { client, message, state, owed: 0 });
+                    self.beliefs.push(Belief { client, message, state, kept: false });
                 }
                 made
             }
@@ -124,9 +129,7 @@ impl World {
                 (server.block(client, belief.message.id), MessageState::Blocked)
             }),
             Step::Unblock(n) => self.with(n, |server, belief, client| {
-                let done = server.unblock(client, belief.message.id);
-                belief.owed += u64::from(done.is_ok());
-                (done, MessageState::Active)
+                (server.unblock(client, belief.message.id), MessageState::Active)
             }),
             Step::Affinity(n, cpus) => self.with(n, |server, belief, client| {
                 let cpus = CpuSet::from_bits(cpus);
@@ -152,8 +155,12 @@ impl World {
                 self.write(device, message)?;
                 return Ok(None);
             }
+            Step::Acknowledge => {
+                self.machine.acknowledge();
+                return Ok(None);
+            }
             Step::TakeEvents => {
-                self.machine.kernel.take_events();
+                self.machine.take_events();
                 return Ok(None);
             }
             Step::Tick => {
@@ -165,11 +172,11 @@ impl World {
                 return Ok(None);
             }
             Step::Hang(hung) => {
-                self.unit().hang(hung);
+                self.machine.hang(hung);
                 return Ok(None);
             }
             Step::Refuse(count) => {
-                self.unit().refuse_invalidations(count);
+                R::refuse(&self.machine, count);
                 return Ok(None);
             }
             Step::Fail(call) => {
@@ -186,27 +193,33 @@ impl World {
         Ok(Some(answer.map_err(|_| ())))
     }
 
-    fn unit(&self) -> &interrupt_core::fake::VtdModel {
-        self.machine.vtd.as_ref().expect("it has one")
-    }
-
     fn with(
         &mut self,
         number: usize,
         act: impl FnOnce(
-            &mut Server,
+            &mut Server<R>,
             &mut Belief,
             RequesterId,
-        ) -> (Result<(), Error<interrupt_core::fake::FakeError>>, MessageState),
-    ) -> Result<(), Error<interrupt_core::fake::FakeError>> {
+        ) -> (Result<(), Error<FakeError>>, MessageState),
+    ) -> Result<(), Error<FakeError>> {
         let count = self.beliefs.len().max(1);
         let Some(belief) = self.beliefs.get_mut(number % count) else { return Ok(()) };
+        let handle = belief.message.handle;
+        let before = self.machine.kernel.delivered(handle);
         let (done, state) = act(&mut self.server, belief, CLIENTS[belief.client]);
         if belief.state.is_none() {
             assert_eq!(done, Err(Error::BadId), "a freed message's name means nothing");
         }
         if done.is_ok() {
             belief.state = Some(state);
+            if belief.kept && state != MessageState::Blocked {
+                belief.kept = false;
+                if state == MessageState::Active {
+                    // 2: what was written meanwhile is not lost.
+                    self.machine.take_events();
+                    assert!(self.machine.kernel.delivered(handle) > before, "kept, and lost");
+                }
+            }
         }
         done
     }
@@ -214,12 +227,8 @@ impl World {
     fn end(
         &mut self,
         number: usize,
-        act: impl FnOnce(
-            &mut Server,
-            MessageId,
-            RequesterId,
-        ) -> Result<(), Error<interrupt_core::fake::FakeError>>,
-    ) -> Result<(), Error<interrupt_core::fake::FakeError>> {
+        act: impl FnOnce(&mut Server<R>, MessageId, RequesterId) -> Result<(), Error<FakeError>>,
+    ) -> Result<(), Error<FakeError>> {
         let count = self.beliefs.len().max(1);
         let Some(belief) = self.beliefs.get_mut(number % count) else { return Ok(()) };
         let done = act(&mut self.server, belief.message.id, CLIENTS[belief.client]);
@@ -237,42 +246,46 @@ impl World {
         let Some(belief) = self.beliefs.get(number % count).copied() else { return Ok(()) };
         // Whoever has the entry now: a freed message's entry may be the device's own again,
         // and then an old pair of a block names it as well as the new one.
-        let entry = |pair| RemappableMessage::decode(pair).ok().and_then(RemappableMessage::entry);
-        let named = entry(belief.message.pair);
-        let holder = self
-            .beliefs
-            .iter()
-            .position(|other| other.state.is_some() && entry(other.message.pair) == named);
+        let named = R::names(id, belief.message.pair);
+        let holder = self.beliefs.iter().position(|other| {
+            let owner = CLIENTS[other.client];
+            other.state.is_some() && R::names(owner, other.message.pair) == named
+        });
         let outcome = self.machine.write(Some(id), belief.message.pair);
         let own = holder.filter(|index| CLIENTS[self.beliefs[*index].client] == id);
         let state = own.and_then(|index| self.beliefs[index].state);
         match (state, outcome) {
             // 2: nothing lost.
-            (Some(MessageState::Active), MessageOutcome::Event { .. }) => {
+            (Some(MessageState::Active), Landed::Event(_)) => {
                 let handle = self.beliefs[own.unwrap_or(0)].message.handle;
                 let before = self.machine.kernel.delivered(handle);
-                self.machine.kernel.take_events();
+                self.machine.take_events();
                 prop_assert!(self.machine.kernel.delivered(handle) > before, "a write was lost");
             }
-            (Some(MessageState::Active), MessageOutcome::Blocked(reason)) => {
-                prop_assert!(false, "an active message's write was blocked: {:?}", reason);
+            (Some(MessageState::Active), Landed::Nowhere) => {
+                prop_assert!(false, "an active message's write was dropped");
+            }
+            (Some(MessageState::Blocked), Landed::Nowhere) if R::KEEPS => {
+                prop_assert!(false, "a blocked message's write was dropped");
             }
             // 1 and 4: whatever is in the air concerns nobody who should not hear of it.
-            (_, MessageOutcome::Event { .. }) => {
-                // Only a cache that was not flushed, and the kernel stops what comes of it.
-                prop_assert!(
-                    self.machine.vtd.is_some() && self.server.quarantined() > 0
-                        || self.any_late_flush()
-                );
+            (_, Landed::Event(_)) => {
+                if R::KEEPS && state == Some(MessageState::Blocked) {
+                    self.beliefs[own.unwrap_or(0)].kept = true;
+                } else {
+                    // Only hardware that was not flushed, and the kernel stops what comes of
+                    // it.
+                    prop_assert!(self.server.quarantined() > 0 || self.any_late_flush());
+                }
                 let before = self.deliveries();
-                self.machine.kernel.take_events();
+                self.machine.take_events();
                 for (handle, was, expected) in before {
                     if !expected {
                         prop_assert_eq!(self.machine.kernel.delivered(handle), was);
                     }
                 }
             }
-            (_, MessageOutcome::Blocked(_)) => {}
+            (_, Landed::Nowhere) => {}
         }
         Ok(())
     }
@@ -304,20 +317,22 @@ impl World {
             // 5: one owner for each number.
             let entry = info.entry.expect("a unit has entries");
             prop_assert_eq!(owners.insert(entry, info.id), None);
-            if let Some(target) = info.target {
-                prop_assert_eq!(events.insert((target.cpu, target.vector), info.id), None);
+            if let Some(event) = info.event {
+                prop_assert_eq!(events.insert((event.cpu, event.vector), info.id), None);
                 // In `cpus`, the set that the client asked for last.
-                prop_assert!(info.cpus.contains(target.cpu));
+                prop_assert!(info.cpus.contains(event.cpu));
             }
             let belief = self.beliefs.iter().find(|belief| belief.message.id == info.id);
             let belief = belief.expect("no message that nobody has");
             prop_assert_eq!(Some(info.state), belief.state);
             prop_assert_eq!(info.pair, belief.message.pair);
             prop_assert_eq!(info.client, CLIENTS[belief.client]);
-            prop_assert_eq!(info.target.is_some(), info.state != MessageState::Reserved);
-            // 4: the table in memory agrees.
-            let present = self.unit().entry(entry).expect("in the table")[0] & 1 == 1;
-            prop_assert_eq!(present, info.state == MessageState::Active);
+            prop_assert_eq!(info.event.is_some(), info.state != MessageState::Reserved);
+            // 4: hardware agrees.
+            if let Some(present) = R::is_on(&self.machine, entry, self.any_late_flush()) {
+                let on = info.state == MessageState::Active;
+                prop_assert_eq!(present, on || R::KEEPS && info.state == MessageState::Blocked);
+            }
         }
         let live = self.beliefs.iter().filter(|belief| belief.state.is_some()).count();
         prop_assert_eq!(seen, live);
@@ -325,8 +340,8 @@ impl World {
         for index in 0..64 {
             let index = EntryIndex::new(index);
             if !owners.contains_key(&index) {
-                let present = self.unit().entry(index).is_some_and(|halves| halves[0] & 1 == 1);
-                prop_assert!(!present, "{:?} is present and nobody's", index);
+                let present = R::is_on(&self.machine, index, self.any_late_flush());
+                prop_assert!(present != Some(true), "{:?} is on and nobody's", index);
             }
         }
         Ok(())
@@ -334,8 +349,8 @@ impl World {
 
     /// At the end all hardware follows again, and everything comes back.
     pub(crate) fn end_of_the_world(&mut self, trouble: bool) -> Result<(), TestCaseError> {
-        self.unit().hang(false);
-        self.unit().refuse_invalidations(0);
+        self.machine.hang(false);
+        R::refuse(&self.machine, 0);
         self.machine.kernel.heal();
         for client in CLIENTS {
             self.server.client_gone(client);
@@ -344,42 +359,33 @@ impl World {
             // What kernel and hardware both refused is made up for at the next tick.
             self.server.tick(u32::MAX);
         }
-        self.machine.kernel.take_events();
+        self.machine.take_events();
         let before = self.deliveries();
         for belief in &self.beliefs {
             for device in CLIENTS {
                 self.machine.write(Some(device), belief.message.pair);
             }
         }
-        self.machine.kernel.take_events();
+        self.machine.take_events();
         for (handle, was, _) in before {
             prop_assert_eq!(self.machine.kernel.delivered(handle), was, "silent after the end");
         }
         for _ in 0..100 {
             self.server.tick(64);
-            self.machine.kernel.take_events();
+            self.machine.take_events();
         }
         prop_assert_eq!(self.server.quarantined(), 0);
         prop_assert_eq!(self.machine.kernel.live(), 0);
-        prop_assert_eq!(self.server.remapper_mut().entries_used_now(), 0);
+        prop_assert_eq!(self.server.back_end_mut().entries_used(), 0);
         prop_assert_eq!(self.used(), (0, 0));
         for node in self.server.describe() {
-            if let Domain::Vectors { count, .. } = node {
+            if let Domain::Vectors(space) = node {
+                let count = space.count;
                 prop_assert_eq!((count.free, count.quarantined), (count.total, 0));
             }
         }
         prop_assert_eq!(self.machine.violations(), Vec::<String>::new());
         Ok(())
-    }
-}
-
-trait Used {
-    fn entries_used_now(&self) -> u32;
-}
-
-impl Used for FakeUnit {
-    fn entries_used_now(&self) -> u32 {
-        interrupt_core::Remapper::entries_used(self)
     }
 }
 
@@ -394,17 +400,4 @@ fn faultless(mut tree: Vec<Domain>) -> Vec<Domain> {
         }
     }
     tree
-}
-
-/// Any kind of unit.
-pub(crate) fn options() -> impl Strategy<Value = VtdOptions> {
-    (any::<[bool; 3]>(), 5..7_u8, 0..3_u32).prop_map(|(flags, entries_log2, lag)| VtdOptions {
-        coherent: flags[0],
-        caching_mode: flags[1],
-        resume_at_tail: flags[2],
-        entries_log2,
-        lag,
-        fault_records: 2,
-        ..VtdOptions::default()
-    })
 }

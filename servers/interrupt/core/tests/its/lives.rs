@@ -13,13 +13,11 @@
 //! * 7 affinity never touches the device: the pair never changes, and after a move what the
 //!   device writes to it reaches the new CPU.
 
-mod its_rig;
-
+use crate::rig::{Choice, Unit, attach, cpu, start};
 use interrupt_core::Pair;
 use interrupt_core::fake::{ItsModel, ItsOptions, ItsOutcome};
 use interrupt_core::its::{DeviceId, Event, EventRemapper, Lpi, PageSize};
 use interrupt_core::{Flushed, Unrouted};
-use its_rig::{Choice, Unit, attach, cpu, start};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 
@@ -107,8 +105,8 @@ impl World {
     fn step(&mut self, step: Step) -> Result<(), TestCaseError> {
         match step {
             Step::Reserve(device, order) => {
-                if let Ok(mut block) = self.unit.reserve(DEVICES[device], order) {
-                    while let Some(event) = block.take() {
+                if let Ok(block) = self.unit.reserve(DEVICES[device], order) {
+                    for event in block {
                         let pair = self.unit.compose(&event);
                         self.pairs.push(pair);
                         let (state, settled) = (State::Off, true);

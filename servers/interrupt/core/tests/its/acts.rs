@@ -1,6 +1,6 @@
 //! What the tests of the ITS back end do again and again.
 
-use crate::its_rig::{Unit, cpu};
+use crate::rig::{Unit, cpu};
 use interrupt_core::Unrouted;
 use interrupt_core::fake::ItsModel;
 use interrupt_core::its::{DeviceId, Event, EventRemapper, Stale};
@@ -9,7 +9,7 @@ pub(crate) const A: DeviceId = DeviceId::from_bits(0x0010);
 pub(crate) const B: DeviceId = DeviceId::from_bits(0x0018);
 
 pub(crate) fn one(unit: &mut Unit, device: DeviceId) -> Event {
-    unit.reserve(device, 0).unwrap().take().unwrap()
+    unit.reserve(device, 0).unwrap().next().unwrap()
 }
 
 pub(crate) fn settled(unit: &mut Unit, stale: Stale) {

@@ -1,9 +1,10 @@
 //! The ITS back end against the register-level model: what it needs, what it lets through,
 //! and what it does when hardware is late or stalls.
 
-mod its_acts;
-mod its_rig;
-
+use crate::acts::{A, B, give_back, one, quiet, route, settled};
+use crate::rig::{
+    BUDGET, Choice, ID_BITS, attach, bring_up, cpu, finish, memory, priority, properties, start,
+};
 use interrupt_core::fake::{ItsDrop, ItsModel, ItsOptions, ItsOutcome};
 use interrupt_core::its::{
     AttachError, Attached, DetachError, DeviceId, DeviceTable, EventRemapper, EventReserveError,
@@ -11,10 +12,6 @@ use interrupt_core::its::{
     PendingTableNeed, RedistributorError, TableKind, enable_lpis, translater,
 };
 use interrupt_core::{Pair, Unrouted};
-use its_acts::{A, B, give_back, one, quiet, route, settled};
-use its_rig::{
-    BUDGET, Choice, ID_BITS, attach, bring_up, cpu, finish, memory, priority, properties, start,
-};
 
 fn pending(cpu: usize, lpi: Lpi) -> ItsOutcome {
     ItsOutcome::Pending { cpu, lpi }
@@ -373,9 +370,9 @@ fn blocks() {
     let (model, mut unit) = start(ItsOptions::default(), Choice { lpis: 12, ..Choice::default() });
     attach(&model, &mut unit, A, 4).unwrap();
     let single = one(&mut unit, A);
-    let mut block = unit.reserve(A, 2).unwrap();
+    let block = unit.reserve(A, 2).unwrap();
     let mut numbers = Vec::new();
-    while let Some(event) = block.take() {
+    for event in block {
         route(&mut unit, &event, 0);
         let pair = unit.compose(&event);
         assert_eq!(model.message(A, pair), pending(0, event.lpi()));
@@ -409,7 +406,7 @@ fn exhaustion_of_events() {
     let _second = one(&mut unit, A);
     assert_eq!(unit.reserve(A, 0), Err(EventReserveError::NoEvents));
     give_back(&mut unit, first);
-    assert_eq!(unit.reserve(A, 0).unwrap().take().unwrap().number().bits(), 0);
+    assert_eq!(unit.reserve(A, 0).unwrap().next().unwrap().number().bits(), 0);
 }
 
 /// A blocked event that is to move does not slip through on a redistributor that still

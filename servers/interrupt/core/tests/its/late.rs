@@ -1,16 +1,13 @@
 //! The ITS back end when calls overtake hardware: what was asked last counts, and nothing
 //! that is still under way is reused.
 
-mod its_acts;
-mod its_rig;
-
+use crate::acts::{A, B, give_back, one, quiet, route, settled};
+use crate::rig::{Choice, attach, bring_up, cpu, start};
 use interrupt_core::Unrouted;
 use interrupt_core::fake::{ItsModel, ItsOptions, ItsOutcome};
 use interrupt_core::its::{
     AttachError, Attached, DeviceId, EventRemapper, ItsError, ItsInitError, ItsStep,
 };
-use its_acts::{A, B, give_back, one, quiet, route, settled};
-use its_rig::{Choice, attach, bring_up, cpu, start};
 
 const TIMEOUT: ItsError = ItsError::Timeout(ItsStep::Commands);
 

@@ -1,22 +1,24 @@
 //! Random lives of many messages against a simple model: the invariants of DESIGN §4.
 //!
 //! The model is a list of what each client believes. The machine is the VT-d model, whose
-//! cache keeps all it may, and a kernel whose CPUs take events late. After each step:
+//! cache keeps all it may, or the ITS model, which is as lazy as the architecture allows, and
+//! a kernel whose CPUs take events late. After each step:
 //!
 //! * 1 authority: a pair written by any device but its owner's makes no packet at all;
 //! * 2 nothing lost: a write to an active message makes a packet for it, once taken, through
-//!   affinity changes, blocking and hardware that is late;
+//!   affinity changes, blocking and hardware that is late; with an ITS, one to a blocked
+//!   message does when it is unblocked;
 //! * 4 silent: reserved, blocked and freed messages get none;
-//! * 5 no early reuse: the fake kernel notes a vector that is claimed while it drains, the
-//!   model unit a present entry whose source check changes, this test an entry that has two
-//!   owners;
+//! * 5 no early reuse: the fake kernel notes an event that is claimed while it drains, the
+//!   model unit a present entry whose source check changes, the model ITS an LPI that is
+//!   mapped while it is pending or in a CPU's hands, this test an entry that has two owners;
 //! * 9 failure is an answer: whatever fails, the visible state is what it was.
 
-mod world;
-
+use crate::common::{OverIts, OverVtd};
+use crate::habits::{Habits, its_options, vtd_options};
+use crate::world::World;
 use interrupt_core::fake::KernelCall;
 use proptest::prelude::*;
-use world::{World, options};
 
 /// One step of a client, a device, a CPU, or fate.
 #[derive(Clone, Copy, Debug)]
@@ -41,6 +43,8 @@ pub(crate) enum Step {
         device: usize,
         message: usize,
     },
+    /// CPUs acknowledge what is pending, and do not deal with it yet.
+    Acknowledge,
     TakeEvents,
     Tick,
     Faults,
@@ -66,6 +70,7 @@ fn any_step(trouble: bool) -> impl Strategy<Value = Step> {
         1 => id.clone().prop_map(Step::Orphan),
         1 => (0..30_usize).prop_map(Step::Gone),
         12 => (0..4_usize, id).prop_map(|(device, message)| Step::Write { device, message }),
+        2 => Just(Step::Acknowledge),
         3 => Just(Step::TakeEvents),
         2 => Just(Step::Tick),
         1 => Just(Step::Faults),
@@ -77,6 +82,7 @@ fn any_step(trouble: bool) -> impl Strategy<Value = Step> {
         KernelCall::Deactivate,
         KernelCall::Block,
         KernelCall::Unblock,
+        KernelCall::BlockedEvents,
         KernelCall::Destroy,
     ]);
     let fate = prop_oneof![
@@ -88,38 +94,74 @@ fn any_step(trouble: bool) -> impl Strategy<Value = Step> {
     prop_oneof![8 => usual, u32::from(trouble) => fate]
 }
 
+/// Hardware and kernel do as they should.
+fn good_lives<R: Habits>(
+    options: R::Options,
+    cpus: u8,
+    last: u8,
+    steps: Vec<Step>,
+) -> Result<(), TestCaseError> {
+    let mut world: World<R> = World::new(options, cpus, last);
+    for step in steps {
+        world.step(step)?;
+    }
+    let statistics = world.server.statistics();
+    prop_assert_eq!((statistics.flushes_late, statistics.undo_failures), (0, 0));
+    world.end_of_the_world(false)
+}
+
+/// Calls fail, the queue hangs, invalidations are refused or commands stall.
+fn troubled_lives<R: Habits>(
+    options: R::Options,
+    cpus: u8,
+    last: u8,
+    steps: Vec<Step>,
+) -> Result<(), TestCaseError> {
+    let mut world: World<R> = World::new(options, cpus, last);
+    for step in steps {
+        world.step(step)?;
+    }
+    world.end_of_the_world(true)
+}
+
+fn steps(trouble: bool) -> impl Strategy<Value = Vec<Step>> {
+    prop::collection::vec(any_step(trouble), 1..150)
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 1500, ..ProptestConfig::default() })]
 
-    /// Hardware and kernel do as they should.
     #[test]
     fn lives(
-        options in options(),
+        options in vtd_options(),
         cpus in 1..=3_u8,
         last in 0x30..=0x34_u8,
-        steps in prop::collection::vec(any_step(false), 1..150),
+        steps in steps(false),
     ) {
-        let mut world = World::new(options, cpus, last);
-        for step in steps {
-            world.step(step)?;
-        }
-        let statistics = world.server.statistics();
-        prop_assert_eq!((statistics.flushes_late, statistics.undo_failures), (0, 0));
-        world.end_of_the_world(false)?;
+        good_lives::<OverVtd>(options, cpus, last, steps)?;
     }
 
-    /// Calls fail, the queue hangs, invalidations are refused.
     #[test]
     fn lives_in_trouble(
-        options in options(),
+        options in vtd_options(),
         cpus in 1..=3_u8,
         last in 0x30..=0x34_u8,
-        steps in prop::collection::vec(any_step(true), 1..150),
+        steps in steps(true),
     ) {
-        let mut world = World::new(options, cpus, last);
-        for step in steps {
-            world.step(step)?;
-        }
-        world.end_of_the_world(true)?;
+        troubled_lives::<OverVtd>(options, cpus, last, steps)?;
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 700, ..ProptestConfig::default() })]
+
+    #[test]
+    fn its_lives(options in its_options(), cpus in 1..=3_u8, steps in steps(false)) {
+        good_lives::<OverIts>(options, cpus, 0x30, steps)?;
+    }
+
+    #[test]
+    fn its_lives_in_trouble(options in its_options(), cpus in 1..=3_u8, steps in steps(true)) {
+        troubled_lives::<OverIts>(options, cpus, 0x30, steps)?;
     }
 }

@@ -1,0 +1,211 @@
+//! Hardware in which the CPU event belongs to the entry: the LPIs of a GICv3.
+//!
+//! There is no vector space here. An entry has its LPI from the reservation to the release,
+//! so what is leased is only a CPU; nothing is taken out of a set, and nothing can run out.
+//! A CPU's load is how many messages it has been chosen for.
+
+use super::{
+    BackEnd, EntryName, EventLease, EventSpace, NoVectors, RemapEntry, ReserveError, Sender,
+};
+use crate::its::{Event, EventBlock, EventRemapper, EventReserveError, Lpi, Prepare, PrepareError};
+use crate::numbers::CpuVectors;
+use crate::{
+    Binding, Capabilities, CpuEvent, CpuIndex, CpuSet, Drained, EntryIndex, EventNumber, Flushed,
+    HardwareError, Pair, RequesterId, Unrouted, Written,
+};
+use alloc::vec::Vec;
+
+/// An [`EventRemapper`] and the loads of the CPUs.
+pub struct Events<E> {
+    remapper: E,
+    /// By CPU.
+    loads: Vec<u32>,
+    present: CpuSet,
+    lpis: u32,
+}
+
+/// A CPU, chosen for an LPI.
+#[must_use = "the CPU's load is never taken back"]
+#[derive(PartialEq, Eq, Debug)]
+pub struct CpuLease {
+    cpu: CpuIndex,
+    lpi: Lpi,
+}
+
+impl EventLease for CpuLease {
+    fn event(&self) -> CpuEvent {
+        CpuEvent { cpu: self.cpu, vector: EventNumber::from(self.lpi) }
+    }
+}
+
+impl RemapEntry for Event {
+    fn index(&self) -> EntryIndex {
+        Event::index(self)
+    }
+}
+
+impl<E: EventRemapper> Events<E> {
+    /// For CPUs 0..cpus. `None` for no CPU, more than 64, one that the remapper can not
+    /// reach, or when memory is short.
+    pub fn new(remapper: E, cpus: u8) -> Option<Self> {
+        if cpus == 0 || cpus > 64 {
+            return None;
+        }
+        if !(0..cpus).all(|cpu| CpuIndex::new(cpu).is_some_and(|cpu| remapper.can_target(cpu))) {
+            return None;
+        }
+        let mut loads = Vec::new();
+        loads.try_reserve_exact(cpus.into()).ok()?;
+        loads.resize(cpus.into(), 0);
+        let lpis = remapper.capabilities().lpis;
+        Some(Self { remapper, loads, present: CpuSet::first(cpus), lpis })
+    }
+
+    /// The remapper, for what is its own.
+    pub fn remapper_mut(&mut self) -> &mut E {
+        &mut self.remapper
+    }
+
+    /// A device's first message, or more than its table has room for: gives it a table, or a
+    /// larger one, and asks again. What it said first counts if there is none to be had.
+    #[cold]
+    fn prepare_and_reserve(
+        &mut self,
+        sender: &Sender,
+        order: u8,
+        first: EventReserveError,
+    ) -> Result<EventBlock, ReserveError> {
+        let device = sender.device.ok_or(ReserveError::NotSupported)?;
+        // Who shares an id shares its table, and it can not grow while one of them has a
+        // message: it has room for all LPIs, so that it is never the table that runs out.
+        let events = if device.shared { self.lpis } else { sender.quota.min(self.lpis) };
+        let need = Prepare { events, least: 1 << order };
+        match self.remapper.prepare(device.id, need) {
+            Ok(()) => self.remapper.reserve(device.id, order).map_err(reserve_error),
+            Err(_) if first != EventReserveError::NotAttached => Err(reserve_error(first)),
+            Err(PrepareError::IdTooLarge) => Err(ReserveError::NotSupported),
+            Err(PrepareError::NoMemory) => Err(ReserveError::NoMemory),
+            Err(PrepareError::Hardware(error)) => Err(ReserveError::Hardware(error.into())),
+        }
+    }
+}
+
+fn reserve_error(error: EventReserveError) -> ReserveError {
+    match error {
+        EventReserveError::NotAttached | EventReserveError::NoEvents => ReserveError::NoEntries,
+        EventReserveError::NoLpis => ReserveError::NoVectors,
+        EventReserveError::NoContiguous => ReserveError::NoContiguous,
+    }
+}
+
+impl<E: EventRemapper> BackEnd for Events<E> {
+    type Entry = Event;
+    type Block = EventBlock;
+    type Lease = CpuLease;
+    type Retired = CpuLease;
+
+    const BINDING: Binding = Binding::Entry;
+
+    fn capabilities(&self) -> Capabilities {
+        let own = self.remapper.capabilities();
+        Capabilities {
+            name: own.name,
+            isolated: own.isolated,
+            entries: own.lpis,
+            largest_order: own.largest_order,
+        }
+    }
+
+    fn cpus(&self) -> CpuSet {
+        self.present
+    }
+
+    fn check_room(&self, count: u32) -> Result<(), ReserveError> {
+        let left = self.lpis - self.remapper.events_used();
+        if left >= count { Ok(()) } else { Err(ReserveError::NoVectors) }
+    }
+
+    fn reserve(&mut self, sender: &Sender, order: u8) -> Result<EventBlock, ReserveError> {
+        let device = sender.device.ok_or(ReserveError::NotSupported)?.id;
+        match self.remapper.reserve(device, order) {
+            Ok(block) => Ok(block),
+            Err(EventReserveError::NoLpis) => Err(ReserveError::NoVectors),
+            Err(error) => self.prepare_and_reserve(sender, order, error),
+        }
+    }
+
+    fn compose(&self, entry: &Event, _event: Option<CpuEvent>) -> Pair {
+        self.remapper.compose(entry)
+    }
+
+    fn take(&mut self, entry: &Event, wanted: CpuSet) -> Result<CpuLease, NoVectors> {
+        let cpus = wanted.intersect(self.present).iter();
+        let cpu = cpus.min_by_key(|cpu| self.loads[cpu.index()]).ok_or(NoVectors)?;
+        self.loads[cpu.index()] += 1;
+        Ok(CpuLease { cpu, lpi: entry.lpi() })
+    }
+
+    fn cancel(&mut self, lease: CpuLease) {
+        self.loads[lease.cpu.index()] -= 1;
+    }
+
+    fn retire(&mut self, lease: CpuLease) -> CpuLease {
+        lease
+    }
+
+    fn reclaim(&mut self, retired: CpuLease, _proof: &Drained) {
+        self.cancel(retired);
+    }
+
+    fn route(&mut self, entry: &Event, event: CpuEvent) -> Written {
+        let stale = self.remapper.route(entry, event.cpu);
+        Written::Stale(Unrouted::new(stale.index()))
+    }
+
+    fn block(&mut self, entry: &Event) -> Unrouted {
+        // An event that is off has nothing to stop.
+        let index = self.remapper.block(entry).map_or(entry.index(), |stale| stale.index());
+        Unrouted::new(index)
+    }
+
+    fn unroute(&mut self, entry: &Event) -> Unrouted {
+        self.remapper.unroute(entry)
+    }
+
+    /// One way to follow for all that was written: `settle` and `flush` of an event wait for
+    /// its last command. Only an event that is off can be released after it.
+    fn flush(&mut self, unrouted: Unrouted) -> Result<Flushed, (Unrouted, HardwareError)> {
+        self.remapper.flush(unrouted).map_err(|(unrouted, error)| (unrouted, error.into()))
+    }
+
+    fn release(&mut self, entry: Event, drained: Drained) {
+        self.remapper.release(entry, drained);
+    }
+
+    /// Faults of this hardware name no requester id.
+    fn accepts(&self, _entry: &Event, _requester: RequesterId) -> bool {
+        false
+    }
+
+    fn name(&self, entry: &Event) -> Option<EntryName> {
+        Some(EntryName { number: entry.number().bits(), device: Some(entry.device()) })
+    }
+
+    fn entries_used(&self) -> u32 {
+        self.remapper.events_used()
+    }
+
+    /// One space, for all CPUs.
+    fn space(&self, number: u8) -> Option<EventSpace> {
+        let used = self.remapper.events_used();
+        let most = |count: u32| u16::try_from(count).unwrap_or(u16::MAX);
+        let (free, total) = (most(self.lpis - used), most(self.lpis));
+        let count = CpuVectors { free, quarantined: 0, total };
+        (number == 0).then_some(EventSpace { cpu: None, count })
+    }
+
+    /// One for each entry.
+    fn leases(&self) -> usize {
+        self.lpis as usize
+    }
+}

@@ -1,0 +1,125 @@
+//! What `world` must know of each kind of machine: which random ones there are, how their
+//! hardware fails, and what a pair names there.
+
+use crate::common::{OverIts, OverVtd, Rig, Server};
+use interrupt_core::fake::{
+    FakeConfig, FakeMachine, ItsOptions, ItsSetup, VtdOptions, fake_device_id,
+};
+use interrupt_core::its::{Lpi, PageSize};
+use interrupt_core::vtd::RemappableMessage;
+use interrupt_core::{EntryIndex, Pair, RequesterId};
+use proptest::prelude::*;
+
+/// A kind of machine, as far as it differs.
+pub(crate) trait Habits: Rig {
+    /// One machine of the kind.
+    type Options;
+
+    /// Whether what is written while a message is blocked is kept.
+    const KEEPS: bool;
+
+    /// The machine and a server that knows nobody.
+    fn build(options: Self::Options, cpus: u8, config: &FakeConfig) -> (FakeMachine, Server<Self>)
+    where
+        Self: Sized;
+
+    /// The next `count` attempts at something are refused by hardware.
+    fn refuse(machine: &FakeMachine, count: u32);
+
+    /// What `writer` names when it writes `pair`: equal for what raises the same entry.
+    fn names(writer: RequesterId, pair: Pair) -> Option<(u32, u32)>;
+
+    /// Whether hardware has the entry on; `None` where it may not have followed yet.
+    fn is_on(machine: &FakeMachine, entry: EntryIndex, late: bool) -> Option<bool>;
+}
+
+impl Habits for OverVtd {
+    type Options = VtdOptions;
+
+    const KEEPS: bool = false;
+
+    fn build(options: VtdOptions, cpus: u8, config: &FakeConfig) -> (FakeMachine, Server<Self>) {
+        let machine = FakeMachine::new(cpus, Some(options));
+        let server = Self::bare_server(&machine, config);
+        (machine, server)
+    }
+
+    fn refuse(machine: &FakeMachine, count: u32) {
+        machine.vtd.as_ref().expect("it has one").refuse_invalidations(count);
+    }
+
+    /// One table for all.
+    fn names(_writer: RequesterId, pair: Pair) -> Option<(u32, u32)> {
+        let entry = RemappableMessage::decode(pair).ok().and_then(RemappableMessage::entry)?;
+        Some((0, entry.bits().into()))
+    }
+
+    /// The table in memory is written at once.
+    fn is_on(machine: &FakeMachine, entry: EntryIndex, _late: bool) -> Option<bool> {
+        let halves = machine.vtd.as_ref().expect("it has one").entry(entry)?;
+        Some(halves[0] & 1 == 1)
+    }
+}
+
+/// An ITS, and how its device table is.
+pub(crate) type ItsShape = (ItsOptions, bool);
+
+impl Habits for OverIts {
+    type Options = ItsShape;
+
+    const KEEPS: bool = true;
+
+    fn build(
+        (options, two_level): ItsShape,
+        cpus: u8,
+        config: &FakeConfig,
+    ) -> (FakeMachine, Server<Self>) {
+        let machine = FakeMachine::with_its(ItsOptions { cpus, ..options });
+        let server = machine.its_server(config, &ItsSetup { two_level, ..ItsSetup::default() });
+        (machine, server)
+    }
+
+    fn refuse(machine: &FakeMachine, count: u32) {
+        machine.its.as_ref().expect("it has one").stall(count);
+    }
+
+    /// Each device has numbers of its own.
+    fn names(writer: RequesterId, pair: Pair) -> Option<(u32, u32)> {
+        Some((fake_device_id(writer).bits(), pair.data))
+    }
+
+    fn is_on(machine: &FakeMachine, entry: EntryIndex, late: bool) -> Option<bool> {
+        let its = machine.its.as_ref().expect("it has one");
+        (!late).then(|| its.event_of(Lpi::from_index(entry)).is_some())
+    }
+}
+
+/// Any kind of unit.
+pub(crate) fn vtd_options() -> impl Strategy<Value = VtdOptions> {
+    (any::<[bool; 3]>(), 5..7_u8, 0..3_u32).prop_map(|(flags, entries_log2, lag)| VtdOptions {
+        coherent: flags[0],
+        caching_mode: flags[1],
+        resume_at_tail: flags[2],
+        entries_log2,
+        lag,
+        fault_records: 2,
+        ..VtdOptions::default()
+    })
+}
+
+/// Any kind of ITS.
+pub(crate) fn its_options() -> impl Strategy<Value = ItsShape> {
+    let page = prop::sample::select(vec![None, Some(PageSize::Size4K), Some(PageSize::Size16K)]);
+    (any::<[bool; 5]>(), page, 0..4_u32).prop_map(|(flags, page, lag)| {
+        let options = ItsOptions {
+            target_is_address: flags[0],
+            hardware_collections: 4 * u8::from(flags[1]),
+            coherent: flags[2],
+            virtual_lpis: flags[3],
+            page,
+            lag,
+            ..ItsOptions::default()
+        };
+        (options, flags[4])
+    })
+}

@@ -1,0 +1,17 @@
+//! The server over models of the machine.
+//!
+//! | file | what |
+//! | --- | --- |
+//! | `life`, `trouble` | operations one by one, over each back end with a remapper |
+//! | `invariants`, `world`, `habits` | random lives of many messages, over the same |
+//! | `vectors` | what is particular to x86 |
+//! | `events` | what is particular to an ITS |
+
+mod common;
+mod events;
+mod habits;
+mod invariants;
+mod life;
+mod trouble;
+mod vectors;
+mod world;
