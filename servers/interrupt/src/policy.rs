@@ -2,7 +2,8 @@
 
 use alloc::collections::BTreeMap;
 
-use init_control::{SetQuota, SetSource, Source as Arrives};
+use init_control::{SetDevice, SetQuota, SetSource, Source as Arrives, Writes};
+use interrupt_core::its::DeviceId;
 use interrupt_core::{ClientDevices, ClientPolicy, RequesterId, Source};
 use libsys::startup::Environment;
 use tocsin_abi::startup::Startup;
@@ -51,6 +52,17 @@ impl Policy {
     pub fn set_quota(&mut self, set: SetQuota) -> (RequesterId, ClientPolicy) {
         let policy = self.clients.entry(set.requester).or_insert(self.default);
         policy.quota = set.messages;
+        (RequesterId::from_bits(set.requester), *policy)
+    }
+
+    /// What an ITS sees of a client's device is known now.
+    pub fn set_device(&mut self, set: SetDevice) -> (RequesterId, ClientPolicy) {
+        let policy = self.clients.entry(set.requester).or_insert(self.default);
+        let id = Some(DeviceId::from_bits(set.device));
+        match set.writes {
+            Writes::Messages => policy.devices.own = id,
+            Writes::Dma => policy.devices.dma = id,
+        }
         (RequesterId::from_bits(set.requester), *policy)
     }
 

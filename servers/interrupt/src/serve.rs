@@ -3,7 +3,7 @@
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
-use init_control::{ClientGone, SYSTEM_BADGE, SetQuota, SetSource};
+use init_control::{ClientGone, SYSTEM_BADGE, SetDevice, SetQuota, SetSource};
 use interrupt_core::{
     AllocRequest, BackEnd, Core, Domain, Error as CoreError, FaultOwner, MessageId, RequesterId,
 };
@@ -153,6 +153,9 @@ impl<B: BackEnd> Interrupts<B> {
             }
             SetSource::LABEL => {
                 self.policy.set_source(SetSource::decode(words).ok_or(Error::Malformed)?)
+            }
+            SetDevice::LABEL => {
+                self.policy.set_device(SetDevice::decode(words).ok_or(Error::Malformed)?)
             }
             _ => return Err(Error::Malformed),
         };

@@ -2,8 +2,9 @@
 //!
 //! `init` alone knows what the manifest says of a driver and when it dies: it tells the
 //! interrupt server a client's quota, and the PCI server that a device is free again. The
-//! PCI server alone knows the bridges above a device: it tells the interrupt server which
-//! ids the device's messages arrive with. The labels lie beyond those of `tocsin-proto`;
+//! PCI server alone knows the bridges above a device, and what an interrupt translation
+//! service calls it: it tells the interrupt server which ids the device's messages arrive
+//! with. The labels lie beyond those of `tocsin-proto`;
 //! who may use them is decided by the badge, like everything else.
 #![no_std]
 #![forbid(unsafe_code)]
@@ -55,6 +56,29 @@ pub enum Source {
     },
 }
 
+/// To the interrupt server, from [`SYSTEM_BADGE`] only: which DeviceID an ITS sees when this
+/// client's device writes. From `pci` for its messages (`msi-map` or the IORT), from `init`
+/// for its DMA where the manifest has a quirk about that. Of no meaning where the remapper is
+/// no ITS: it is sent all the same, so that nobody but the interrupt server need know.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct SetDevice {
+    /// The client's device.
+    pub requester: u16,
+    /// Which of its writes.
+    pub writes: Writes,
+    /// What they carry.
+    pub device: u32,
+}
+
+/// What a device writes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Writes {
+    /// MSI and MSI-X, and all else about which nothing is said.
+    Messages,
+    /// DMA: messages out of an interrupt message store. Other devices' may carry the same id.
+    Dma,
+}
+
 /// To the interrupt server, from [`SYSTEM_BADGE`] only: nobody drives this device any more.
 /// What its driver held of messages ends, also what a driver that died at the wrong moment
 /// never got to know of.
@@ -79,6 +103,34 @@ impl ClientGone {
     pub fn decode(words: &[u64]) -> Option<Self> {
         let [requester] = *words else { return None };
         Some(Self { requester: requester.try_into().ok()? })
+    }
+}
+
+impl SetDevice {
+    /// Its label.
+    pub const LABEL: u32 = 0x105;
+
+    /// As IPC words.
+    #[must_use]
+    pub const fn words(self) -> [u64; 3] {
+        let writes = match self.writes {
+            Writes::Messages => 0,
+            Writes::Dma => 1,
+        };
+        [self.requester as u64, writes, self.device as u64]
+    }
+
+    /// From IPC words; `None` unless they are exactly such a request.
+    #[must_use]
+    pub fn decode(words: &[u64]) -> Option<Self> {
+        let [requester, writes, device] = *words else { return None };
+        let writes = match writes {
+            0 => Writes::Messages,
+            1 => Writes::Dma,
+            _ => return None,
+        };
+        let (requester, device) = (requester.try_into().ok()?, device.try_into().ok()?);
+        Some(Self { requester, writes, device })
     }
 }
 
@@ -165,6 +217,17 @@ mod tests {
         for words in [&[1, 2, 0][..], &[1, 1, 0x0103], &[1, 0, 1 << 16], &[1 << 16, 0, 1], &[1, 0]]
         {
             assert_eq!(SetSource::decode(words), None, "{words:x?}");
+        }
+        for writes in [Writes::Messages, Writes::Dma] {
+            let set = SetDevice { requester: 0x0010, writes, device: u32::MAX };
+            assert_eq!(SetDevice::decode(&set.words()), Some(set));
+        }
+        assert_eq!(
+            SetDevice { requester: 0x10, writes: Writes::Dma, device: 0 }.words(),
+            [0x10, 1, 0]
+        );
+        for words in [&[1, 2, 0][..], &[1, 0, 1 << 32], &[1 << 16, 0, 1], &[1, 0], &[1, 0, 1, 1]] {
+            assert_eq!(SetDevice::decode(words), None, "{words:x?}");
         }
         for words in [&[][..], &[1], &[1, 2, 3], &[0x1_0000, 1], &[1, 1 << 32]] {
             assert_eq!(SetQuota::decode(words), None, "{words:x?}");
