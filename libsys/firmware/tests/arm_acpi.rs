@@ -5,7 +5,7 @@ mod common;
 use common::acpi::{entry, fadt, gicc, gicd, gicr, gtdt, its, madt, memory, spcr, virt};
 use common::{fix_checksum, table};
 use tocsin_firmware::arm::{
-    Affinity, Conduit, ConsoleKind, Error, Fault, Its, ItsName, Part, Platform, Range,
+    Affinity, Conduit, Console, ConsoleKind, Error, Fault, Its, ItsName, Part, Platform, Range,
     Redistributors,
 };
 use tocsin_firmware::gic::{CpuInterface, MsiFrame};
@@ -139,6 +139,20 @@ fn mistakes_in_other_tables_are_noted() {
     assert_eq!((other.console, other.notes.len()), (None, 0));
     assert_eq!(with(spcr(14, 0, 0x1000)).console.unwrap().kind, ConsoleKind::Sbsa);
     assert_eq!(with(gtdt(20)).virtual_timer, 20);
+}
+
+/// What is wrong with the rest must be said somewhere.
+#[test]
+fn the_console_of_a_machine_without_anything_else() {
+    let console = |tables: &[Vec<u8>]| {
+        let memory = memory(tables);
+        let root = Root::read(&memory, 0x1000).unwrap();
+        Console::from_acpi(&memory, &root)
+    };
+    let found = console(&[spcr(3, 0, 0x900_0000)]).unwrap();
+    assert_eq!((found.kind, found.range), (ConsoleKind::Pl011, range(0x900_0000, 0x1000)));
+    let broken = [spcr(3, 0, 0), spcr(0, 0, 0x1000), gtdt(27)];
+    assert!(broken.into_iter().all(|table| console(&[table]).is_none()));
 }
 
 #[test]

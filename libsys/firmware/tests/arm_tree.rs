@@ -341,6 +341,18 @@ fn which_console() {
     assert_eq!(read(&old).console.unwrap().range.base, 0x0a00_0000);
 }
 
+/// What is wrong with the rest must be said somewhere.
+#[test]
+fn the_console_of_a_machine_without_anything_else() {
+    let root = virt().without_child(GIC);
+    assert_eq!(refused(&root), wrong(Part::Gic, Fault::Missing));
+    let console = Console::from_device_tree(&root.blob()).unwrap();
+    assert_eq!((console.kind, console.interrupt), (ConsoleKind::Pl011, None));
+    assert_eq!(console.range, range(0x0900_0000, 0x1000));
+    assert_eq!(Console::from_device_tree(&virt().without_child(UART).blob()), None);
+    assert_eq!(Console::from_device_tree(&[]), None);
+}
+
 /// A tree that is deeper than is looked at, and so deep that recursion would end badly.
 #[test]
 fn deep_trees() {

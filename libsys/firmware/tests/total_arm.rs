@@ -6,13 +6,16 @@ use common::acpi::{iort, iort_group, iort_node, iort_root, memory, virt as table
 use common::tree::virt;
 use common::{fix_checksum, table};
 use proptest::prelude::*;
-use tocsin_firmware::arm::Platform;
+use tocsin_firmware::arm::{Console, Platform};
 use tocsin_firmware::pci_host::{DeviceIds, Hosts};
 use tocsin_firmware::{Fadt, Gtdt, Iort, Madt, Root, Spcr};
 
 /// Reads a tree in all ways and checks what every answer promises.
 fn look_at_tree(blob: &[u8]) {
+    let console = Console::from_device_tree(blob);
     if let Ok(platform) = Platform::from_device_tree(blob) {
+        let place = |console: &Console| (console.kind, console.range);
+        assert_eq!(console.as_ref().map(place), platform.console.as_ref().map(place));
         check(&platform);
     }
     if let Ok(found) = Hosts::from_device_tree(blob) {
@@ -46,7 +49,9 @@ fn check(platform: &Platform) {
 fn look_at_tables(tables: &[Vec<u8>]) {
     let memory = memory(tables);
     let root = Root::read(&memory, 0x1000).unwrap();
+    let console = Console::from_acpi(&memory, &root);
     if let Ok(platform) = Platform::from_acpi(&memory, &root) {
+        assert_eq!(console, platform.console);
         check(&platform);
     }
     for bytes in tables {

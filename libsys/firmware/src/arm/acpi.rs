@@ -3,23 +3,20 @@
 //! The kernel has no memory for copies when it asks, so the tables are read where they lie, piece by piece.
 
 use super::{
-    Affinity, Console, ConsoleKind, Cpu, Error, Fault, Its, ItsName, Part, Platform, Range,
-    Redistributors,
+    Affinity, Cpu, Error, Fault, Its, ItsName, Part, Platform, Range, Redistributors, console,
 };
 use crate::gic::TranslationService;
 use crate::madt::{self, Entry};
 use crate::walk::{self, checksum_in_place};
 use crate::{
     Error as AcpiError, Fadt, Gtdt, PhysReader, Root, Signature, Spcr, TableLocation, fadt, gtdt,
-    spcr::{self, SerialPort},
+    spcr,
 };
 
 /// Bytes of a distributor (GIC 12.8), which the MADT does not say.
 const DISTRIBUTOR_BYTES: u64 = 0x1_0000;
 /// Bytes of an ITS's control and translation frames (GIC 12.18).
 const ITS_BYTES: u64 = 0x2_0000;
-/// Bytes of a PL011's registers, and of the smaller SBSA one (BSA appendix B): one page.
-const CONSOLE_BYTES: u64 = 0x1000;
 
 impl Platform {
     /// Follows the root table. MADT must be there; FADT, GTDT and SPCR may be missing.
@@ -54,7 +51,11 @@ impl Platform {
                 Spcr::decode(prefix::<{ spcr::PREFIX }>(reader, location)?.bytes())
             })
         {
-            platform.add_console(&spcr);
+            match console::of_spcr(&spcr) {
+                Some(Ok(console)) => platform.console = Some(console),
+                Some(Err(fault)) => platform.note(Part::Console, fault),
+                None => {}
+            }
         }
         platform.complete()
     }
@@ -71,23 +72,6 @@ impl Platform {
             found => found.and_then(|location| decode(&location)),
         };
         decoded.map_err(|error| self.note(part, Fault::Table(error))).ok()
-    }
-
-    fn add_console(&mut self, spcr: &Spcr) {
-        let kind = match spcr.port {
-            SerialPort::Pl011 => ConsoleKind::Pl011,
-            SerialPort::Sbsa => ConsoleKind::Sbsa,
-            SerialPort::Other(_) => return,
-        };
-        match range(spcr.base, CONSOLE_BYTES) {
-            Ok(range) if !spcr.is_io => {
-                self.console = Some(Console { kind, range, interrupt: spcr.gsiv });
-            }
-            _ => {
-                let what = "the SPCR's address";
-                self.note(Part::Console, Fault::BadValue { what, value: spcr.base });
-            }
-        }
     }
 
     fn add_entry(&mut self, entry: &Entry<'_>) -> Result<(), Error> {

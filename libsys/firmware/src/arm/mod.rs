@@ -11,6 +11,7 @@
 //! (`interrupt-controller/arm,gic-v3.yaml` and so on).
 
 mod acpi;
+mod console;
 mod error;
 mod interrupt;
 mod platform;

@@ -5,8 +5,8 @@ use dtoolkit::{Property, ToCellInt};
 
 use super::interrupt::Parent;
 use super::{
-    Affinity, Conduit, Console, ConsoleKind, Cpu, Error, Fault, Its, ItsName, Part, Platform,
-    Range, Redistributors,
+    Affinity, Conduit, Console, Cpu, Error, Fault, Its, ItsName, Part, Platform, Range,
+    Redistributors, console,
 };
 use crate::nodes::{Nodes, Place};
 use crate::tree;
@@ -18,8 +18,6 @@ const GIC_V2: &[&str] = &["arm,gic-400", "arm,cortex-a15-gic", "arm,cortex-a9-gi
 const ITS: &[&str] = &["arm,gic-v3-its"];
 const TIMER: &[&str] = &["arm,armv8-timer", "arm,armv7-timer"];
 const PSCI: &[&str] = &["arm,psci-1.0", "arm,psci-0.2"];
-const PL011: &[&str] = &["arm,pl011"];
-const SBSA_UART: &[&str] = &["arm,sbsa-uart"];
 
 /// The interrupt translation services, each with its phandle. Everything that numbers them goes by this order.
 pub(crate) fn its_nodes(
@@ -67,7 +65,7 @@ impl Platform {
             }
         }
         platform.read_cpus(&root)?;
-        platform.read_console(&root, enabled(), &parent);
+        platform.read_console(tree, &parent);
         platform.complete()
     }
 
@@ -173,45 +171,14 @@ impl Platform {
         Ok(())
     }
 
-    fn read_console<'a>(
-        &mut self,
-        root: &Place<'a>,
-        enabled: impl Iterator<Item = Place<'a>>,
-        parent: &Parent,
-    ) {
-        let kind = |place: &Place<'_>| {
-            if place.is_compatible(PL011) {
-                Some(ConsoleKind::Pl011)
-            } else {
-                place.is_compatible(SBSA_UART).then_some(ConsoleKind::Sbsa)
-            }
-        };
-        let place = match stdout(root) {
-            Some(place) => Some(place),
-            // Nobody has chosen: the first one there is.
-            None => enabled.into_iter().find(|place| kind(place).is_some()),
-        };
-        let Some((place, kind)) = place.and_then(|place| Some((place, kind(&place)?))) else {
-            return;
-        };
-        match place.reg(0) {
-            Ok(range) => {
+    fn read_console(&mut self, tree: Fdt<'_>, parent: &Parent) {
+        match console::find(tree) {
+            None => {}
+            Some((place, Ok(console))) => {
                 let interrupt = parent.interrupt(&place, 0);
-                self.console = Some(Console { kind, range, interrupt });
+                self.console = Some(Console { interrupt, ..console });
             }
-            Err(fault) => self.note(Part::Console, fault),
+            Some((_, Err(fault))) => self.note(Part::Console, fault),
         }
     }
-}
-
-/// The node that `/chosen` says text goes to: a path or an alias, with options behind a colon (DT 3.6).
-fn stdout<'a>(root: &Place<'a>) -> Option<Place<'a>> {
-    let chosen = root.find("chosen")?;
-    // The second name is older than the specification.
-    let text = chosen.text("stdout-path").or_else(|| chosen.text("linux,stdout-path"))?;
-    let path = text.split(':').next()?;
-    if path.starts_with('/') {
-        return root.find(path);
-    }
-    root.find(root.find("aliases")?.text(path)?)
 }
