@@ -4,4 +4,7 @@ fn main() {
     println!("cargo:rerun-if-changed={script}");
     println!("cargo:rustc-link-arg-bins=-T{script}");
     println!("cargo:rustc-link-arg-bins=--no-pie");
+    // What the script aligns segments to, and what loaders map; on Arm the linker would assume
+    // 64 KiB.
+    println!("cargo:rustc-link-arg-bins=-zmax-page-size=4096");
 }

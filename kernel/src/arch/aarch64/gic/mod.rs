@@ -1,0 +1,114 @@
+//! The interrupt controller: a GICv3 or GICv4 (Arm IHI 0069H).
+//!
+//! The kernel owns the CPU interfaces, the private interrupts, and the distributor until all
+//! is up; LPIs and the settings of SPIs are the interrupt server's.
+
+mod distributor;
+mod frame;
+mod interface;
+mod redistributor;
+
+use core::ops::Range;
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+
+use tocsin_abi::limits::MAX_CPUS;
+use tocsin_firmware::arm::{Affinity, Platform};
+
+use self::frame::{FRAME_BYTES, Frame};
+use self::redistributor::Redistributor;
+use super::clock;
+
+pub use interface::{acknowledge, deactivate, end};
+
+/// The software-generated interrupt by which CPUs poke each other.
+pub const POKE: u32 = 1;
+/// First INTID that means that there is no interrupt (2.2).
+pub const NONE: u32 = 1020;
+/// First LPI.
+pub const FIRST_LPI: u32 = 8192;
+
+// The lower the number, the higher the priority; the upper four bits exist on every GIC, also
+// as the non-secure side sees them (4.8). The poke comes last: a CPU that answers one has taken
+// every device's interrupt before it.
+/// Of SPIs; the interrupt server gives LPIs the same.
+const DEVICE_PRIORITY: u8 = 0xa0;
+const TIMER_PRIORITY: u8 = 0xc0;
+const POKE_PRIORITY: u8 = 0xe0;
+/// Lower than all of them.
+const PRIORITY_MASK: u64 = 0xf0;
+
+/// How long a redistributor or distributor may take for anything.
+const PATIENCE_MS: u64 = 1000;
+
+static AFFINITIES: [AtomicU32; MAX_CPUS] = [const { AtomicU32::new(0) }; MAX_CPUS];
+static REDISTRIBUTORS: [AtomicU64; MAX_CPUS] = [const { AtomicU64::new(0) }; MAX_CPUS];
+static TIMER: AtomicU32 = AtomicU32::new(0);
+static LPIS: AtomicBool = AtomicBool::new(false);
+
+fn every_byte(value: u8) -> u32 {
+    u32::from_ne_bytes([value; 4])
+}
+
+fn wait(done: impl Fn() -> bool) -> bool {
+    clock::wait_ms(PATIENCE_MS, done)
+}
+
+/// The frames that this module touches, to be mapped.
+pub fn frames(platform: &Platform) -> impl Iterator<Item = Range<u64>> {
+    let distributor = platform.gic.distributor.base;
+    let regions = platform.gic.redistributors.iter();
+    let regions = regions.map(|region| region.range.base..region.range.base + region.range.size);
+    let own = platform.cpus.iter().filter_map(|cpu| cpu.redistributor);
+    let own = own.map(|address| address..address + 2 * FRAME_BYTES);
+    core::iter::once(distributor..distributor + FRAME_BYTES).chain(regions).chain(own)
+}
+
+/// Brings the distributor up, for the CPU that calls.
+pub fn init(platform: &Platform) -> Result<(), &'static str> {
+    // SAFETY: the firmware says that it is there, and `frames` that it must stay mapped.
+    let frame = unsafe { Frame::new(platform.gic.distributor.base) };
+    let abilities = distributor::init(frame, super::own_affinity())?;
+    LPIS.store(abilities.lpis, Ordering::Relaxed);
+    TIMER.store(platform.virtual_timer, Ordering::Relaxed);
+    Ok(())
+}
+
+/// Notes that CPU `index` is this one, if it has a redistributor.
+pub fn assign(platform: &Platform, index: usize, cpu: Affinity) -> Result<(), &'static str> {
+    // SAFETY: as for the distributor.
+    let redistributor = unsafe { Redistributor::find(platform, cpu) };
+    let redistributor = redistributor.ok_or("firmware names no redistributor for it")?;
+    REDISTRIBUTORS[index].store(redistributor.address, Ordering::Relaxed);
+    AFFINITIES[index].store(cpu.bits(), Ordering::Release);
+    Ok(())
+}
+
+/// Turns on this CPU's part of it; `assign` has been called.
+pub fn enable_this_cpu(index: usize) -> Result<(), &'static str> {
+    let address = REDISTRIBUTORS[index].load(Ordering::Relaxed);
+    // SAFETY: `assign` has found it there.
+    let redistributor = unsafe { Redistributor::new(address) };
+    redistributor.init(timer())?;
+    interface::enable()
+}
+
+/// INTID of the CPU's own timer.
+#[inline(always)]
+pub fn timer() -> u32 {
+    TIMER.load(Ordering::Relaxed)
+}
+
+/// Whether the GIC has LPIs.
+pub fn has_lpis() -> bool {
+    LPIS.load(Ordering::Relaxed)
+}
+
+/// Affinity of CPU `index`.
+pub fn affinity(index: usize) -> Affinity {
+    Affinity::from_bits(AFFINITIES[index % MAX_CPUS].load(Ordering::Acquire))
+}
+
+/// Makes CPU `index` come into the kernel.
+pub fn poke(index: usize) {
+    interface::send_poke(affinity(index));
+}
