@@ -87,17 +87,24 @@ fn inspector_replies_round_trip() {
         vector: 0x80,
         cpu: 1,
         entry: Some(0xffff),
+        device: None,
     };
     reply_round_trip(interrupt::Description(Some(row)), 0);
-    reply_round_trip(
-        interrupt::Information {
-            remapper: interrupt::RemapperKind::VtD,
-            isolated: true,
-            entries: interrupt::DomainRow { total: 65536, free: 65000 },
-            vectors: interrupt::DomainRow { total: 400, free: 0 },
-        },
-        0,
-    );
+    let row = interrupt::MessageRow { device: Some(u32::MAX), ..row };
+    reply_round_trip(interrupt::Description(Some(row)), 0);
+    for remapper in
+        [interrupt::RemapperKind::None, interrupt::RemapperKind::VtD, interrupt::RemapperKind::Its]
+    {
+        reply_round_trip(
+            interrupt::Information {
+                remapper,
+                isolated: true,
+                entries: interrupt::DomainRow { total: 65536, free: 65000 },
+                vectors: interrupt::DomainRow { total: 400, free: 0 },
+            },
+            0,
+        );
+    }
     reply_round_trip(interrupt::FaultCount { faults: 3 }, 0);
 }
 

@@ -1,5 +1,6 @@
 //! Between the protocol's words and the core's types.
 
+use interrupt_core::its::DeviceId;
 use interrupt_core::{
     Contiguity, CpuEvent, CpuSet, Domain, EntryName, Error, Kind, MessageInfo, MessageState,
 };
@@ -86,6 +87,7 @@ pub fn row(info: &MessageInfo, next: u64) -> MessageRow {
         vector: event.map_or(0, |event| event.vector),
         cpu: event.map_or(0, |event| event.cpu),
         entry: info.name.map(|entry| entry.number),
+        device: info.name.and_then(|entry| entry.device).map(DeviceId::bits),
     }
 }
 

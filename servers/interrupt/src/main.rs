@@ -8,20 +8,20 @@ mod answer;
 mod arch;
 mod find;
 mod kernel;
+mod machine;
+mod memory;
 mod policy;
 mod pulse;
 mod reply;
 mod serve;
-mod unit;
 
-use alloc::vec::Vec;
-
-use interrupt_core::vtd::ExtendedMode;
-use interrupt_core::{ApicId, Config, Core, NoRemapper, Remapper, Vector, VectorRange, Vectored};
+use find::Found;
+use interrupt_core::{BackEnd, Config, Core, Events, NoRemapper, Remapper, Unequipped, Vectored};
 use kernel::Kernel;
 use libsys::object::{Endpoint, Port};
 use libsys::startup::Environment;
 use libsys::{println, startup, sys};
+use machine::Machine;
 use policy::Policy;
 use pulse::Pulse;
 use reply::serve;
@@ -32,12 +32,10 @@ use tocsin_proto::interrupt::RemapperKind;
 
 libsys::entry!(main);
 
-/// Message records: all messages of all clients.
+/// Message records: all messages of all clients. More LPIs than these are of no use.
 const MESSAGES: u32 = 20_480;
 /// Client records.
 const CLIENTS: u16 = 1024;
-/// Highest APIC id that 8 bits can hold; 255 means everyone.
-const LAST_SHORT_ID: u32 = 254;
 
 const EXIT_NOT_GIVEN: u64 = 2;
 const EXIT_REFUSED: u64 = 3;
@@ -58,79 +56,76 @@ fn main(env: &'static Startup) -> u64 {
 }
 
 fn run(env: &Startup, endpoint: &Endpoint, control: Handle) -> Result<(), Error> {
-    let space = VectorSpace::read(control)?;
+    let machine = Machine::read(control)?;
     let port = Port::new()?;
     endpoint.bind(&port)?;
     sys::control_bind(control, port.handle())?;
     let pulse = Pulse::new(&port)?;
     let policy = Policy::new(env);
     let kernel = Kernel::new(control, policy.storm);
-    match find::unit(env, space.extended_mode()) {
-        Ok(unit) => start(unit, RemapperKind::VtD, &space, kernel, policy, pulse, endpoint),
-        Err(why) => {
-            let ims = if policy.allow_unisolated {
-                "the manifest allows IMS all the same (allow_unisolated)"
-            } else {
-                "MSI only, IMS is refused"
-            };
-            println!("interrupt: no remapper: {why}; {ims}");
-            let none = NoRemapper::new();
-            start(none, RemapperKind::None, &space, kernel, policy, pulse, endpoint)
+    let service = Service { kernel, policy, pulse, endpoint };
+    match find::remapper(env, &machine, MESSAGES) {
+        Ok(Found::Vtd(unit)) => service.run_vectored(unit, RemapperKind::VtD, &machine),
+        Ok(Found::Its(unit)) => {
+            let back_end = Events::new(unit, machine.cpus()).ok_or(Error::NoMemory)?;
+            service.run(back_end, RemapperKind::Its)
         }
+        Err(why) => service.run_without(&why, &machine),
     }
 }
 
-/// The CPUs and the vectors that the kernel leaves to devices.
-struct VectorSpace {
-    cpus: Vec<ApicId>,
-    vectors: VectorRange,
-}
-
-impl VectorSpace {
-    fn read(control: Handle) -> Result<Self, Error> {
-        let [count, first, last, ..] = sys::control_info(control, 0)?.values;
-        let mut cpus = Vec::new();
-        for cpu in 0..count {
-            let [_, _, _, apic, ..] = sys::control_info(control, cpu)?.values;
-            cpus.push(ApicId::from_bits(apic as u32));
-        }
-        let vector = |number: u64| u8::try_from(number).ok().and_then(Vector::new);
-        let range = vector(first).zip(vector(last));
-        let vectors = range.and_then(|(first, last)| VectorRange::new(first, last));
-        Ok(Self { cpus, vectors: vectors.ok_or(Error::BadVector)? })
-    }
-
-    /// 32-bit ids only where a CPU needs one: with 8-bit ids every unit works.
-    fn extended_mode(&self) -> ExtendedMode {
-        if self.cpus.iter().any(|cpu| cpu.bits() > LAST_SHORT_ID) {
-            ExtendedMode::Required
-        } else {
-            ExtendedMode::Off
-        }
-    }
-}
-
-fn start<R: Remapper>(
-    remapper: R,
-    kind: RemapperKind,
-    space: &VectorSpace,
+/// All that the server needs beside a back end.
+struct Service<'a> {
     kernel: Kernel,
     policy: Policy,
     pulse: Pulse,
-    endpoint: &Endpoint,
-) -> Result<(), Error> {
-    let config = Config {
-        messages: MESSAGES,
-        clients: CLIENTS,
-        default_policy: policy.default,
-        allow_unisolated: policy.allow_unisolated,
-    };
-    let refused = |why: &dyn core::fmt::Debug| {
-        println!("interrupt: {why:?}");
-        Error::NotSupported
-    };
-    let back_end = Vectored::new(remapper, &space.cpus, space.vectors).map_err(|e| refused(&e))?;
-    let core = Core::new(back_end, kernel, &config).map_err(|e| refused(&e))?;
-    println!("interrupt: {} vectors on each of {} CPUs", space.vectors.count(), space.cpus.len());
-    Err(serve(endpoint.handle(), &mut Interrupts::new(core, kind, policy, pulse)))
+    endpoint: &'a Endpoint,
+}
+
+impl Service<'_> {
+    /// Without a remapper, and one line that says why and what follows.
+    fn run_without(self, why: &str, machine: &Machine) -> Result<(), Error> {
+        if machine.shares_events {
+            println!("interrupt: no remapper: {why}; MSI and IMS are refused");
+            return self.run(Unequipped::new(machine.cpus()), RemapperKind::None);
+        }
+        let ims = if self.policy.allow_unisolated {
+            "the manifest allows IMS all the same (allow_unisolated)"
+        } else {
+            "MSI only, IMS is refused"
+        };
+        println!("interrupt: no remapper: {why}; {ims}");
+        self.run_vectored(NoRemapper::new(), RemapperKind::None, machine)
+    }
+
+    /// Where each CPU has vectors of its own.
+    fn run_vectored<R: Remapper>(
+        self,
+        remapper: R,
+        kind: RemapperKind,
+        machine: &Machine,
+    ) -> Result<(), Error> {
+        let vectors = machine.vectors().ok_or(Error::BadVector)?;
+        let back_end = Vectored::new(remapper, &machine.apics(), vectors);
+        let back_end = back_end.map_err(|error| refused(&error))?;
+        println!("interrupt: {} vectors on each of {} CPUs", vectors.count(), machine.cpus());
+        self.run(back_end, kind)
+    }
+
+    fn run<B: BackEnd>(self, back_end: B, kind: RemapperKind) -> Result<(), Error> {
+        let config = Config {
+            messages: MESSAGES,
+            clients: CLIENTS,
+            default_policy: self.policy.default,
+            allow_unisolated: self.policy.allow_unisolated,
+        };
+        let core = Core::new(back_end, self.kernel, &config).map_err(|error| refused(&error))?;
+        let mut interrupts = Interrupts::new(core, kind, self.policy, self.pulse);
+        Err(serve(self.endpoint.handle(), &mut interrupts))
+    }
+}
+
+fn refused(why: &dyn core::fmt::Debug) -> Error {
+    println!("interrupt: {why:?}");
+    Error::NotSupported
 }

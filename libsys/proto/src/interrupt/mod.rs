@@ -24,13 +24,16 @@ protocol! {
         Malformed = 1, "request makes no sense";
         /// The caller's badge names no device.
         NotAClient = 2, "caller is no device's driver";
-        /// No vector is free on any wanted CPU.
+        /// No vector is free on any wanted CPU. Where a message has its vector from the start
+        /// (no remapper: with its pair; ITS: its LPI) `Alloc` answers this, and `Activate`
+        /// while events of the message's last life are still on their way.
         NoVectors = 3, "no interrupt vector is free (NoVectors)";
-        /// The remapper's table is full.
+        /// The remapper's table is full, or (ITS) the caller's device's own.
         NoEntries = 4, "no remapper entry is free (NoEntries)";
         /// The client holds as many messages as its manifest entry allows.
         QuotaExceeded = 5, "quota for messages is used up (QuotaExceeded)";
-        /// This machine can not do it safely (IMS without source-id checks).
+        /// This machine can not do it safely (IMS without source-id checks), or not at all
+        /// (aarch64 without an ITS, or a device whose DeviceID nobody knows).
         NotSupported = 6, "not supported on this machine (NotSupported)";
         /// The message belongs to another client.
         NotYours = 7, "message belongs to another device (NotYours)";

@@ -79,11 +79,11 @@ impl Reply for Allocated {
 /// Where a message's events go now.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Activated {
-    /// Vector on that CPU.
+    /// Vector on that CPU, or (aarch64) LPI.
     pub vector: u8,
     /// CPU.
     pub cpu: u8,
-    /// Remapper entry; `None` on a machine without remapper.
+    /// Remapper entry, as in [`MessageRow::entry`]; `None` on a machine without remapper.
     pub entry: Option<u32>,
 }
 
@@ -135,8 +135,14 @@ pub struct MessageRow {
     pub vector: u8,
     /// CPU of the vector.
     pub cpu: u8,
-    /// Remapper entry.
+    /// Remapper entry, by the number that the device's pair holds: VT-d's index into the one
+    /// table that all devices share, or an ITS's EventID, of which each device has its own from
+    /// 0. `None` on a machine without remapper.
     pub entry: Option<u32>,
+    /// The DeviceID that the pair has to be written with, where entries are each device's
+    /// own (ITS). Messages of one client may differ in it: an IMS write is DMA, and may carry
+    /// another id than an MSI-X message.
+    pub device: Option<u32>,
 }
 
 /// Reply to `Describe`: a row, or no words after the last one.
@@ -156,6 +162,7 @@ impl Reply for Description {
                 | u64::from(row.cpu) << 40,
         );
         put_entry(words, row.entry);
+        put_entry(words, row.device);
     }
 
     fn get(reader: &mut Reader<'_>, handles: usize) -> Result<Self, DecodeError> {
@@ -176,8 +183,9 @@ impl Reply for Description {
         };
         let (vector, cpu) = (bits.byte(), bits.byte());
         bits.end()?;
-        let entry = get_entry(reader)?;
-        Ok(Description(Some(MessageRow { next, id, owner, kind, state, vector, cpu, entry })))
+        let (entry, device) = (get_entry(reader)?, get_entry(reader)?);
+        let row = MessageRow { next, id, owner, kind, state, vector, cpu, entry, device };
+        Ok(Description(Some(row)))
     }
 }
 
@@ -185,10 +193,13 @@ impl Reply for Description {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]
 pub enum RemapperKind {
-    /// None: MSI and MSI-X only.
+    /// None: MSI and MSI-X only, or (aarch64) no message at all.
     None = 0,
     /// VT-d interrupt remapping.
     VtD = 1,
+    /// A GICv3 interrupt translation service: vectors are LPIs, which belong to the messages
+    /// and not to a CPU.
+    Its = 2,
 }
 
 /// A level of the hierarchy as numbers: how many there are and how many are free.
@@ -222,9 +233,9 @@ pub struct Information {
     pub remapper: RemapperKind,
     /// True when the remapper checks who sent a message; IMS needs it.
     pub isolated: bool,
-    /// Remapper entries.
+    /// Remapper entries. With an ITS as many as LPIs: that is what its devices share.
     pub entries: DomainRow,
-    /// Vectors of all CPUs.
+    /// Vectors of all CPUs, or LPIs of the machine.
     pub vectors: DomainRow,
 }
 
@@ -241,6 +252,7 @@ impl Reply for Information {
         let remapper = match bits.byte() {
             0 => RemapperKind::None,
             1 => RemapperKind::VtD,
+            2 => RemapperKind::Its,
             _ => return Err(DecodeError::BadValue),
         };
         let isolated = bits.flag();

@@ -1,7 +1,7 @@
 //! The allocators against sets that are obviously right.
 
 use interrupt_core::numbers::{
-    Bitmap, EntryAllocator, RetiredVector, VectorAllocator, VectorLease,
+    Bitmap, EntryAllocator, Extent, Extents, RetiredVector, VectorAllocator, VectorLease,
 };
 use interrupt_core::{
     CpuIndex, CpuSet, Drained, Entry, RequesterId, ReserveError, Source, Unrouted, Vector,
@@ -221,4 +221,58 @@ fn fragmented_table() {
     }
     assert_eq!(allocator.free(), 32);
     assert_eq!(allocator.take(SOURCE, 1), Err(ReserveError::NoContiguous));
+}
+
+proptest! {
+    /// Against a map of single bytes.
+    #[test]
+    fn extents_never_twice(
+        size in 0..600_usize,
+        steps in prop::collection::vec((any::<bool>(), 1..90_usize, 0..6_u32), 1..200),
+    ) {
+        let mut extents = Extents::new(size).unwrap();
+        let mut used = vec![false; size];
+        let mut held: Vec<Extent> = Vec::new();
+        for (take, number, order) in steps {
+            if take {
+                let align = 1 << order;
+                let free = |start: usize| {
+                    start + number <= size && used[start..start + number].iter().all(|it| !it)
+                };
+                let lowest = (0..size).step_by(align).find(|start| free(*start));
+                let taken = extents.take(number, align);
+                prop_assert_eq!(taken.map(|taken| taken.start), lowest);
+                if let Some(taken) = taken {
+                    prop_assert_eq!(taken.bytes, number);
+                    used[taken.start..taken.start + number].fill(true);
+                    held.push(taken);
+                }
+            } else if !held.is_empty() {
+                let piece = held.swap_remove(number % held.len());
+                prop_assert!(extents.give_back(piece));
+                prop_assert!(!extents.give_back(piece), "twice");
+                used[piece.start..piece.start + piece.bytes].fill(false);
+            }
+            prop_assert_eq!(extents.free_bytes(), used.iter().filter(|it| !**it).count());
+        }
+        for piece in held {
+            prop_assert!(extents.give_back(piece));
+        }
+        let whole = extents.take(size, 1);
+        prop_assert_eq!(whole.map(|whole| whole.bytes), (size > 0).then_some(size));
+    }
+}
+
+#[test]
+fn extents_refuse_what_is_not_theirs() {
+    let mut extents = Extents::new(64).unwrap();
+    assert_eq!(extents.take(0, 1), None);
+    assert_eq!(extents.take(8, 3), None);
+    assert_eq!(extents.take(65, 1), None);
+    let piece = extents.take(16, 16).unwrap();
+    for (start, bytes) in [(8, 16), (0, 0), (60, 8), (usize::MAX, 2), (0, 17)] {
+        assert!(!extents.give_back(Extent { start, bytes }), "{start} {bytes}");
+    }
+    assert!(extents.give_back(piece));
+    assert_eq!(extents.free_bytes(), 64);
 }

@@ -1,10 +1,12 @@
-//! The one thing that this server asks of a CPU beyond system calls.
+//! What this server asks of a CPU beyond system calls.
 //!
 //! | item | contract |
 //! | --- | --- |
 //! | `write_back(address)` | the cache line that holds `address`, which is mapped, is in memory for devices that do not snoop when this returns |
+//! | `publish()` | whatever was written to memory before is seen by every device before it sees a register write that comes after |
 
 #[cfg_attr(target_arch = "x86_64", path = "x86_64.rs")]
+#[cfg_attr(target_arch = "aarch64", path = "aarch64.rs")]
 mod machine;
 
-pub use machine::write_back;
+pub use machine::{publish, write_back};

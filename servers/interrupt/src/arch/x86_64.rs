@@ -1,4 +1,5 @@
-//! x86_64: CLFLUSH, which user mode may use (Intel SDM 2A).
+//! x86_64: CLFLUSH, which user mode may use (Intel SDM 2A). Stores are seen in program order
+//! (Intel SDM 3A §9.2.2), so nothing but the compiler has to be told of it.
 
 use core::arch::asm;
 
@@ -12,4 +13,9 @@ pub unsafe fn write_back(address: usize) {
     unsafe {
         asm!("clflush [{line}]", "mfence", line = in(reg) address, options(nostack, preserves_flags));
     }
+}
+
+/// Orders earlier writes before later ones.
+pub fn publish() {
+    libsys::map::ordering();
 }

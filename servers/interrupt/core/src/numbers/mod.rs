@@ -1,4 +1,4 @@
-//! Allocators of numbers: vectors and table entries.
+//! Allocators of numbers: vectors, table entries, and the memory of tables.
 //!
 //! Constant work per number, no memory taken after construction. A number is free, leased,
 //! or in quarantine; only a lease or a quarantined lease can make it free again, and each is
@@ -6,8 +6,10 @@
 
 mod bitmap;
 mod entries;
+mod extents;
 mod vectors;
 
 pub use bitmap::Bitmap;
 pub use entries::EntryAllocator;
+pub use extents::{Extent, Extents};
 pub use vectors::{CpuVectors, RetiredVector, VectorAllocator, VectorLease};

@@ -5,7 +5,7 @@ use alloc::string::{String, ToString};
 use core::mem::ManuallyDrop;
 
 use interrupt_core::HardwareError;
-use interrupt_core::vtd::{ExtendedMode, VtdConfig, VtdInitError, VtdMemory, VtdUnit};
+use interrupt_core::vtd::{VtdConfig, VtdInitError, VtdMemory, VtdUnit};
 use libsys::map::Mapping;
 use libsys::object::{Memory, Physical};
 use libsys::startup::Environment;
@@ -15,14 +15,12 @@ use tocsin_abi::{Error, Rights};
 use tocsin_firmware::dmar::Drhd;
 use tocsin_firmware::{Blob, Dmar, Signature};
 
-use crate::unit::{Region, Registers};
+use super::WAIT_BUDGET;
+use crate::machine::Machine;
+use crate::memory::{Region, Registers};
 
-/// Looks at a register or a status word before a wait is given up: far more than any unit
-/// needs, and about a second at worst.
-const WAIT_BUDGET: u32 = 1_000_000;
-
-/// Switches the unit on. `extended` is set where some CPU has an id that needs 32 bits.
-pub fn unit(env: &Startup, extended: ExtendedMode) -> Result<VtdUnit<Registers, Region>, String> {
+/// Switches the unit on.
+pub fn unit(env: &Startup, machine: &Machine) -> Result<VtdUnit<Registers, Region>, String> {
     let bytes = firmware(env).map_err(|error| error.to_string())?;
     let bytes = bytes.ok_or("the machine has no firmware tables")?;
     let blob = Blob::parse(&bytes).map_err(|error| error.to_string())?;
@@ -41,7 +39,7 @@ pub fn unit(env: &Startup, extended: ExtendedMode) -> Result<VtdUnit<Registers, 
         queue: region(&memory.queue)?,
         status: region(&memory.status)?,
     };
-    let config = VtdConfig { extended_mode: extended, wait_budget: WAIT_BUDGET };
+    let config = VtdConfig { extended_mode: machine.extended_mode(), wait_budget: WAIT_BUDGET };
     let unit = VtdUnit::new(registers, regions, config).map_err(|error| why(&error))?;
     let version = unit.initial().version;
     let small = if entries < 65_536 { " (memory allows no more)" } else { "" };
