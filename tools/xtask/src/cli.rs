@@ -120,6 +120,10 @@ pub struct ImageOptions {
     /// Where to write the image [default: target/tocsin.img, or target/tocsin-aarch64.img].
     #[arg(long)]
     pub out: Option<PathBuf>,
+    /// Instead of a disk image, write the two files that `qemu -kernel` or U-Boot's `booti` takes, the
+    /// stub and the bundle, into a directory [default: target/direct-x86_64, target/direct-aarch64].
+    #[arg(long, conflicts_with = "cmdline")]
+    pub direct: bool,
     /// Build without optimisation.
     #[arg(long)]
     pub debug: bool,

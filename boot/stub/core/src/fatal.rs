@@ -143,7 +143,7 @@ impl fmt::Display for Fatal {
             Self::TooLittleMemory { needed, free, reach } => write!(
                 f,
                 "too little memory: {} KiB are needed for the kernel, the modules and page tables, \
-                 {} KiB are free from {:#x} to {:#x} beside the bundle; \
+                 each in one piece, {} KiB are free from {:#x} to {:#x} beside the bundle; \
                  give the machine more memory (-m)",
                 needed.div_ceil(1024),
                 free / 1024,

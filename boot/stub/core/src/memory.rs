@@ -201,8 +201,11 @@ impl Memory {
         from: Kind,
         to: Kind,
     ) -> Result<(), TooManyRegions> {
-        let (base, end) = (page_down(base), page_up(end).unwrap_or(u64::MAX));
-        let mut done = base;
+        if base >= end {
+            return Ok(());
+        }
+        let end = page_up(end).unwrap_or(u64::MAX);
+        let mut done = page_down(base);
         loop {
             let next = self
                 .regions

@@ -3,12 +3,13 @@
 
 use boot_stub_core::bundle::BundleError;
 use boot_stub_core::cpio::{CpioError, Damage};
-use boot_stub_core::elf::ElfError;
+use boot_stub_core::elf::{ElfError, Machine};
 use boot_stub_core::fatal::Fatal;
 use boot_stub_core::memory::Reach;
 use boot_stub_core::pc::rsdp;
 use boot_stub_core::pc::start_info::{MapEntry, Module, SIZE, StartInfo, StartInfoError};
 use boot_stub_core::requests::RequestError;
+use boot_stub_core::tree::TreeDamage;
 use proptest::prelude::*;
 
 /// A start info of version 1: every byte of every field its own value.
@@ -76,6 +77,12 @@ fn every_last_line_is_one_line_and_says_what_to_do() {
     let all = [
         (Fatal::NoStartInfo, "-kernel"),
         (Fatal::NoMemoryMap, "SeaBIOS"),
+        (Fatal::NoTree, "booti"),
+        (Fatal::TreeTooLong, "2 MiB"),
+        (Fatal::Tree(TreeDamage { offset: 64, what: "it is cut" }), "it is cut (byte 0x40"),
+        (Fatal::BadProperty("/memory"), "about /memory that"),
+        (Fatal::NoMemoryNode, "device_type"),
+        (Fatal::NoSmallPages, "use another"),
         (Fatal::MemoryMapTooLong, "256"),
         (Fatal::BadAddress, "virtual machine monitor"),
         (Fatal::CommandLineTooLong, "-append"),
@@ -89,6 +96,7 @@ fn every_last_line_is_one_line_and_says_what_to_do() {
         ),
         (Fatal::Bundle(BundleError::TooManyModules), "64"),
         (Fatal::Kernel(ElfError::NotElf), "not an ELF file"),
+        (Fatal::Kernel(ElfError::WrongMachine(Machine::Aarch64)), "ELF file for aarch64"),
         (Fatal::Requests(RequestError::Duplicate), "twice"),
         (Fatal::TooLittleMemory { needed: 4097, free: 4095, reach: Reach::PC }, "5 KiB are needed"),
         (Fatal::Internal("x"), "report"),

@@ -225,6 +225,29 @@ proptest! {
         let _ = table_frames(&memory, 0, 0);
     }
 
+    /// A change touches pages of the one kind only, and none where there is no memory.
+    #[test]
+    fn changes_are_what_the_model_says(
+        entries in entries(), base in 0..PAGES as u64 * PAGE, size in 0..30 * PAGE,
+    ) {
+        let before = pc(entries).unwrap();
+        let mut after = before.clone();
+        let (from, to) = (Kind::Usable, Kind::BootloaderReclaimable);
+        after.change(base, base + size, from, to).unwrap();
+        check_promises(&after)?;
+        for page in 0..PAGES as u64 + 40 {
+            let start = page * PAGE;
+            let touched = size > 0 && start < base + size && base < start + PAGE;
+            let expected = match kind_at(&before, start) {
+                Some(kind) if kind == from && touched => Some(to),
+                other => other,
+            };
+            prop_assert_eq!(kind_at(&after, start), expected);
+        }
+        after.change(base, base + size, to, from).unwrap();
+        prop_assert_eq!(after, before);
+    }
+
     #[test]
     fn allocations_do_not_overlap(
         entries in entries(),

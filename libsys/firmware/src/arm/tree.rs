@@ -27,6 +27,22 @@ pub(crate) fn its_nodes(
     nodes.map(|place| place.reg(0).map(|range| (range, place.phandle())))
 }
 
+impl Conduit {
+    /// The one that a flattened device tree names, whatever else is in it: a boot loader can switch the machine off.
+    pub fn from_device_tree(bytes: &[u8]) -> Option<Self> {
+        let is_psci = |place: &Place<'_>| place.is_compatible(PSCI) && place.is_enabled();
+        conduit(&Nodes::of(tree::open(bytes).ok()?).find(is_psci)?)
+    }
+}
+
+fn conduit(psci: &Place<'_>) -> Option<Conduit> {
+    match psci.text("method")? {
+        "hvc" => Some(Conduit::Hvc),
+        "smc" => Some(Conduit::Smc),
+        _ => None,
+    }
+}
+
 impl Platform {
     /// Reads a flattened device tree. `bytes` may be longer than it is.
     pub fn from_device_tree(bytes: &[u8]) -> Result<Self, Error> {
@@ -143,10 +159,9 @@ impl Platform {
     }
 
     fn read_psci(&mut self, psci: &Place<'_>) {
-        match psci.text("method") {
-            Some("hvc") => self.conduit = Some(Conduit::Hvc),
-            Some("smc") => self.conduit = Some(Conduit::Smc),
-            _ => self.note(Part::Psci, Fault::BadValue { what: "`method`", value: 0 }),
+        match conduit(psci) {
+            Some(conduit) => self.conduit = Some(conduit),
+            None => self.note(Part::Psci, Fault::BadValue { what: "`method`", value: 0 }),
         }
     }
 

@@ -50,18 +50,48 @@ pub fn write_disk(
     disk::write(setup, limine, files, &conf, path)
 }
 
+/// Writes what starts the system without a boot loader of its own into `directory`: the stub, which is
+/// called `Image` where it is one, and the bundle.
+fn write_direct(
+    arch: Arch,
+    programs: &Programs,
+    files: &BootFiles,
+    directory: &Path,
+) -> Result<()> {
+    fs::create_dir_all(directory)
+        .with_context(|| format!("cannot make {}", directory.display()))?;
+    let stub = directory.join(match arch {
+        Arch::X86_64 => "boot-stub",
+        Arch::Aarch64 => "Image",
+    });
+    fs::copy(&programs.stub, &stub).with_context(|| format!("cannot write {}", stub.display()))?;
+    write_bundle(files, &directory.join("bundle.cpio"))
+}
+
 /// `cargo xtask image`.
 pub fn write(workspace: &Workspace, setup: &Setup, options: &ImageOptions) -> Result<bool> {
     let arch = options.arch;
+    let build = || {
+        let compiler = Compiler::find(setup, arch)?;
+        let profile = if options.debug { Profile::Debug } else { Profile::Release };
+        let programs = build::build(setup, &compiler, &build::bare_crates(setup)?, profile)?;
+        let files = boot_files(setup, &programs, manifest::DEFAULT, &Faults::default())?;
+        anyhow::Ok((programs, files))
+    };
+    if options.direct {
+        let (programs, files) = build()?;
+        let name = format!("direct-{arch}");
+        let directory = options.out.clone().unwrap_or_else(|| workspace.target(name));
+        write_direct(arch, &programs, &files, &directory)?;
+        println!("{}", directory.display());
+        return Ok(true);
+    }
     let limine = match Limine::find(setup, arch)? {
         Ok(limine) => limine,
         Err(reason) => bail!("no image without Limine: {reason}"),
     };
     say(format!("Limine from {}", limine.origin));
-    let compiler = Compiler::find(setup, arch)?;
-    let profile = if options.debug { Profile::Debug } else { Profile::Release };
-    let programs = build::build(setup, &compiler, &build::bare_crates(setup)?, profile)?;
-    let files = boot_files(setup, &programs, manifest::DEFAULT, &Faults::default())?;
+    let (_, files) = build()?;
     let name = match arch {
         Arch::X86_64 => "tocsin.img".to_string(),
         Arch::Aarch64 => format!("tocsin-{arch}.img"),

@@ -1,17 +1,16 @@
 //! What the stub reads from a device tree: memory and what is reserved in it, the bundle, the command
-//! line, and how to speak and to end. *DT* is the Devicetree Specification 0.4; *bindings* are the
+//! line, and how to speak ([`Console`]) and to end ([`Conduit`]). *DT* is the Devicetree Specification 0.4; *bindings* are the
 //! documents of dt-schema and of Linux, Documentation/devicetree/bindings.
 
-mod board;
 mod memory;
 
-pub use board::{Conduit, console, psci};
 pub use memory::{add_reservations, memory};
 
 use crate::fatal::Fatal;
 use dtoolkit::fdt::{Fdt, FdtNode};
 use dtoolkit::{Node, Property};
 
+pub use tocsin_firmware::arm::{Conduit, Console};
 pub use tocsin_firmware::tree::{PREFIX, TreeDamage};
 
 /// The longest tree that the boot protocol of Linux allows.

@@ -1,6 +1,8 @@
 //! Makers of well-formed input, for the tests to damage.
 #![allow(dead_code, reason = "each test binary uses a part of these helpers")]
 
+pub mod tree;
+
 /// One entry of a "newc" archive.
 pub fn cpio_entry(name: &str, mode: u32, data: &[u8]) -> Vec<u8> {
     let mut entry = b"070701".to_vec();
@@ -54,12 +56,17 @@ pub const LOADS: [Load; 3] = [
     Load { kind: 1, flags: 6, start: BASE + 0x3008, size: 0x2000, file_size: 0x18, fill: 3 },
 ];
 
-/// An ELF64 executable for x86_64 with these segments; the layout is the ELF specification's.
+/// An ELF64 executable for x86_64 with these segments.
 pub fn elf(entry: u64, loads: &[Load]) -> Vec<u8> {
+    elf_for(62, entry, loads)
+}
+
+/// One for the machine of this number; the layout is the ELF specification's.
+pub fn elf_for(machine: u16, entry: u64, loads: &[Load]) -> Vec<u8> {
     let mut file = vec![0x7f, b'E', b'L', b'F', 2, 1, 1];
     file.resize(16, 0);
     file.extend(2_u16.to_le_bytes());
-    file.extend(62_u16.to_le_bytes());
+    file.extend(machine.to_le_bytes());
     file.extend(1_u32.to_le_bytes());
     for word in [entry, 64, 0] {
         file.extend(word.to_le_bytes());

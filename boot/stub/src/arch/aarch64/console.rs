@@ -1,4 +1,4 @@
-//! The PL011 that the device tree names as the console (Arm DDI 0183, chapter 3): the only voice of
+//! The PL011 that the device tree has for a console (Arm DDI 0183, chapter 3): the only voice of
 //! the stub, silent without one. The firmware has programmed it: only it knows the clock.
 
 use boot_stub_core::PAGE;

@@ -8,7 +8,8 @@ use boot_stub_core::PAGE;
 use boot_stub_core::fatal::Fatal;
 use boot_stub_core::memory::{Kind, Memory};
 use boot_stub_core::placement::place_of_bundle;
-use boot_stub_core::tree;
+use boot_stub_core::tree::{self, Conduit, Console};
+use core::fmt::Write;
 use core::ops::Range;
 use core::sync::atomic::{AtomicBool, Ordering};
 
@@ -24,21 +25,31 @@ pub fn set_left_el2(left: bool) {
 pub fn read_input(address: u64) -> Result<Input, Fatal> {
     let blob = blob(address)?;
     let tree = tree::open(blob)?;
-    console::set(tree::console(tree));
-    end::set_conduit(tree::psci(tree));
+    console::set(Console::from_device_tree(blob).map(|console| console.range.base));
+    end::set_conduit(Conduit::from_device_tree(blob));
+    // The first sign of life on a new board. The console swallows all errors.
+    let level = if LEFT_EL2.load(Ordering::Relaxed) { 2 } else { 1 };
+    let _ = write!(
+        console::console(),
+        "tocsin-direct: entered at EL{level} and {:#x}, device tree at {address:#x}\r\n",
+        physical::stub().start
+    );
 
     let stub = physical::stub();
     let mut mapped = tree::memory(tree, REACH)?;
     let (base, size) = tree::bundle(tree)?;
     let place = place_of_bundle(&mapped, base, size, &stub)?;
-    mapped.assign(stub.start, stub.end, Kind::BootloaderReclaimable)?;
+    let ours = Kind::BootloaderReclaimable;
+    mapped.assign(stub.start, stub.end, ours)?;
     forget_console_in(&mapped);
 
     let borrowed = [place.clone(), address..address + blob.len() as u64];
     let mut memory = mapped.clone();
     tree::add_reservations(&mut memory, tree, &borrowed)?;
+    // Again: the stub goes on in the direct map for a moment, whatever is said about its place.
+    memory.assign(stub.start, stub.end, ours)?;
     for Range { start, end } in &borrowed {
-        memory.change(*start, *end, Kind::Usable, Kind::BootloaderReclaimable)?;
+        memory.change(*start, *end, Kind::Usable, ours)?;
     }
     if LEFT_EL2.load(Ordering::Relaxed) {
         memory.assign(stub.start, stub.start + PAGE, Kind::Reserved)?;
