@@ -8,6 +8,7 @@
 //! | `Firmware` | what the firmware says of CPUs and interrupt controllers; `read` and `devices` |
 //! | `FIRST_FRAME`, `START_UP_BYTES` | frames the allocator must not have; how many of them CPUs need to start |
 //! | `load_kernel_tables` | leave the loader's page tables for the kernel's own |
+//! | `write_back` | make memory hold what the caches hold, for who reads it without them |
 //! | `cpu_index`, `cpu_index_or_zero` | this CPU's number; the second also before start-up |
 //! | `Frame`, `FRAME_BYTES` | saved registers of a thread, laid out for the entry code |
 //! | `init_boot_cpu`, `start_cpus` | bring up this CPU; bring up the others |

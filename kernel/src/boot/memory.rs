@@ -44,6 +44,11 @@ fn is_ram(kind: EntryType) -> bool {
         || kind == EntryType::EXECUTABLE_AND_MODULES
 }
 
+/// Where firmware keeps its tables.
+fn is_table(kind: EntryType) -> bool {
+    kind == EntryType::ACPI_RECLAIMABLE || kind == EntryType::ACPI_NVS
+}
+
 /// Gives frames to the allocator and moves to the kernel's own page tables.
 pub fn init(firmware: &arch::Firmware) -> Reserved {
     let map = loader::memory_map();
@@ -79,8 +84,12 @@ pub fn init(firmware: &arch::Firmware) -> Reserved {
             fatal(format_args!("the memory map has too many separate ranges of RAM"));
         }
     }
-    // Now: the loader's memory need not be mapped any more after this.
+    // Now: the loader's memory need not be mapped any more after this, and firmware's tables
+    // will be read by those who have them mapped as a device's.
     let device_tree = loader::device_tree().map(keep);
+    for entry in map.iter().filter(|entry| is_table(entry.entry_type)) {
+        arch::write_back(mm::direct(entry.base), entry.length as usize);
+    }
     if build_tables(map, firmware).is_none() {
         fatal(format_args!("too little memory for the kernel's page tables"));
     }

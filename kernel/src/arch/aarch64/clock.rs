@@ -15,7 +15,7 @@ static TICKS_PER_SECOND: AtomicU64 = AtomicU64::new(0);
 #[must_use]
 pub fn now() -> u64 {
     // SAFETY: a barrier. Without it the counter may be read early, and time would go back
-    // from one CPU to another that has waited for it (DDI 0487, D11.2.1).
+    // from one CPU to another that has waited for it (DDI 0487, D11.2).
     unsafe { asm!("isb", options(nostack, preserves_flags)) };
     CNTVCT_EL0.get()
 }

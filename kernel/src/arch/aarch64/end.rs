@@ -7,14 +7,14 @@ use aarch64_cpu::registers::{VBAR_EL1, Writeable};
 use super::psci;
 
 /// Semihosting operation SYS_EXIT_EXTENDED, and its reason ADP_Stopped_ApplicationExit (Arm,
-/// Semihosting for AArch32 and AArch64, 7.10 and table 7).
+/// Semihosting for AArch32 and AArch64).
 const EXIT_EXTENDED: u64 = 0x20;
 const APPLICATION_EXIT: u64 = 0x2_0026;
 /// What QEMU's status is, the same as on x86_64.
 const SUCCESS: u64 = 33;
 const FAILURE: u64 = 35;
 
-// Where no debugger listens, HLT is an undefined instruction (DDI 0487, C6.2.129): exceptions
+// Where no debugger listens, HLT is an undefined instruction (DDI 0487, C6.2): exceptions
 // from the current level, with either stack pointer, go on behind it.
 global_asm!(
     r#"

@@ -34,7 +34,7 @@ struct Tables([[AtomicU64; ENTRIES]; LEVELS]);
 static TABLES: Tables = Tables([const { [const { AtomicU64::new(0) }; ENTRIES] }; LEVELS]);
 
 /// Physical address of something in the kernel's image, as the CPU translates it (DDI 0487,
-/// C5.5.7 and D19.2.116).
+/// AT S1E1R and PAR_EL1).
 pub fn physical(address: *const u8) -> u64 {
     let result: u64;
     // SAFETY: the instructions read the tables and change one register that nobody else uses.

@@ -1,5 +1,6 @@
 //! aarch64, with a GICv3 or newer.
 
+mod caches;
 mod clock;
 mod control;
 mod end;
@@ -25,6 +26,7 @@ use tocsin_abi::Error;
 use crate::fatal::fatal;
 use crate::irq;
 
+pub use caches::write_back;
 pub use clock::{arm_timer, now, ticks_per_second};
 pub use end::end;
 pub use entry::enter;
@@ -125,7 +127,7 @@ pub struct Features {
     lpis: bool,
 }
 
-/// Reads `ID_AA64MMFR1_EL1` (DDI 0487, D19.2.65) and what has been found out before.
+/// Reads `ID_AA64MMFR1_EL1` (DDI 0487, D19) and what has been found out before.
 #[must_use]
 pub fn cpu_features() -> Features {
     use aarch64_cpu::registers::{ID_AA64MMFR1_EL1, Readable};

@@ -9,7 +9,7 @@ use tocsin_abi::limits::{MAX_CPUS, PAGE_BYTES};
 use tocsin_firmware::arm::{Affinity, Platform};
 
 use super::trampoline::{self, Switch};
-use super::{Firmware, clock, gic, identity, init_this_cpu, paging, percpu, psci};
+use super::{Firmware, clock, gic, identity, init_this_cpu, paging, percpu, psci, write_back};
 use crate::fatal::fatal;
 
 /// How long a CPU may take from firmware's word that it starts to its arrival.
@@ -98,7 +98,7 @@ fn start(platform: &Platform, cpu: Affinity, index: usize) -> Result<(), Reason>
     let place = &raw mut SWITCH;
     // SAFETY: CPUs are started one after the other: nobody reads it now.
     unsafe { (*place).write(switch) };
-    trampoline::clean(place.cast(), size_of::<Switch>());
+    write_back(place.cast(), size_of::<Switch>());
     STARTING.store(index, Ordering::Release);
     STARTED_AT.store(clock::now(), Ordering::Release);
     let entry = identity::physical(&raw const trampoline::tocsin_started);

@@ -3,7 +3,7 @@
 use core::arch::global_asm;
 
 use super::trampoline::{self, Switch};
-use super::{identity, paging, serial, smp};
+use super::{identity, paging, serial, smp, write_back};
 use crate::fatal::fatal;
 
 // The loader enters in EL1 with the stack pointer that EL0 uses (Limine protocol, "Machine
@@ -31,14 +31,14 @@ extern "C" fn start() -> ! {
 /// Leaves the loader's page tables, and its setting of the MMU, for the kernel's own.
 pub fn load_kernel_tables() {
     let code = &raw const trampoline::tocsin_trampoline;
-    trampoline::clean(code, trampoline::BYTES);
+    write_back(code, trampoline::BYTES);
     // The page through which it is reached gives way to that of the code.
     serial::suspend();
     if !identity::map_code(smp::code_page()) {
         fatal(format_args!("the loader's setting of the MMU has no ordinary memory"));
     }
     let switch = Switch::back(identity::root(), paging::kernel_root());
-    trampoline::clean((&raw const switch).cast(), size_of::<Switch>());
+    write_back((&raw const switch).cast(), size_of::<Switch>());
     let switch = identity::physical((&raw const switch).cast());
     let code = identity::physical(code) as *const ();
     // SAFETY: 1. the code is there: its page is mapped at its physical address, and the bytes

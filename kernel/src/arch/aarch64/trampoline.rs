@@ -4,7 +4,7 @@
 //! The registers that say how memory is translated can not be changed one by one under running
 //! code. So this code runs at its physical address, where the MMU may be off.
 
-use core::arch::{asm, global_asm};
+use core::arch::global_asm;
 use core::mem::offset_of;
 
 use super::regime;
@@ -50,7 +50,7 @@ tocsin_started:
     cmp x1, #(2 << 2)
     b.ne 2f
 
-    // EL2: nothing that EL0 or EL1 does may come here. For the fields, see DDI 0487, D19.2.
+    // EL2: nothing that EL0 or EL1 does may come here. For the fields, see DDI 0487, D19.
     ldr x1, =({hcr})
     msr hcr_el2, x1
     isb
@@ -152,20 +152,4 @@ impl Switch {
     pub fn back(lower_root: u64, upper_root: u64) -> Self {
         Self::new(lower_root, upper_root, 0, &raw const tocsin_return as u64)
     }
-}
-
-/// Writes what the caches hold of a range back to memory, for who reads it without them.
-pub fn clean(start: *const u8, bytes: usize) {
-    // CTR_EL0.DminLine: the smallest line of any cache, in words of 4 (DDI 0487, D19.2.34).
-    let kind: u64;
-    // SAFETY: reading an identification register changes nothing.
-    unsafe { asm!("mrs {}, ctr_el0", out(reg) kind, options(nomem, nostack, preserves_flags)) };
-    let line = 4usize << (kind >> 16 & 0xf);
-    let first = start as usize & !(line - 1);
-    for at in (first..start as usize + bytes).step_by(line) {
-        // SAFETY: memory keeps its contents; the address is that of something of ours.
-        unsafe { asm!("dc civac, {}", in(reg) at, options(nostack, preserves_flags)) };
-    }
-    // SAFETY: a barrier.
-    unsafe { asm!("dsb sy", options(nostack, preserves_flags)) };
 }

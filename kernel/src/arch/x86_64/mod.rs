@@ -61,6 +61,9 @@ pub fn load_kernel_tables() {
     paging::load(paging::kernel_root());
 }
 
+/// Makes memory hold what the caches hold, for who reads it without them: here they see them.
+pub fn write_back(_start: *const u8, _bytes: usize) {}
+
 /// Brings up CPU 0: descriptor tables, system-call entry, local APIC, clock.
 pub fn init_boot_cpu(firmware: &Firmware) {
     clock::calibrate();

@@ -40,13 +40,13 @@ pub struct Abilities {
 /// Brings the distributor up with every SPI off, in group 1, at the devices' priority and on
 /// its way to `cpu`.
 pub fn init(frame: Frame, cpu: Affinity) -> Result<Abilities, &'static str> {
-    // GICD_PIDR2.ArchRev (12.9.22).
+    // GICD_PIDR2.ArchRev.
     let version = frame.read(PERIPHERAL_ID) >> 4 & 0xf;
     if !(3..=4).contains(&version) {
         return Err("the distributor is not that of a GICv3 or GICv4");
     }
     // Groups off before anything else changes. Affinity routing must never be turned off
-    // again once it is on (12.9.4).
+    // again once it is on (GICD_CTLR.ARE_NS).
     let routing = frame.read(CONTROL) & AFFINITY_ROUTING;
     frame.write(CONTROL, routing);
     settle(frame)?;
@@ -70,7 +70,7 @@ pub fn init(frame: Frame, cpu: Affinity) -> Result<Abilities, &'static str> {
         frame.write(PRIORITY + first, every_byte(DEVICE_PRIORITY));
     }
     for intid in FIRST_SPI..end.min(SPI_END) {
-        // `GICD_IROUTER<n>` has the affinity as `MPIDR_EL1` has it; to one CPU (12.9.37).
+        // `GICD_IROUTER<n>` has the affinity as `MPIDR_EL1` has it; to one CPU.
         frame.write_long(ROUTE + 8 * intid, cpu.mpidr());
     }
     frame.write(CONTROL, AFFINITY_ROUTING | ENABLE_GROUP_1);

@@ -61,7 +61,7 @@ fn synchronize() {
 
 /// Turns this CPU's interface on. Says why it can not.
 pub fn enable() -> Result<(), &'static str> {
-    // ID_AA64PFR0_EL1.GIC (DDI 0487, D19.2.69).
+    // ID_AA64PFR0_EL1.GIC (DDI 0487, D19).
     if features() >> 24 & 0xf == 0 {
         return Err("this CPU has no GIC system registers: a GICv3 or newer is needed");
     }
@@ -89,7 +89,7 @@ pub fn enable() -> Result<(), &'static str> {
 pub fn acknowledge() -> u32 {
     let intid = acknowledge_register() as u32;
     // SAFETY: a barrier. That the interrupt is no longer pending is only certain after it
-    // (IHI 0069H, 4.1.1), and a device that raises it again must find it so.
+    // (ICC_IAR1_EL1), and a device that raises it again must find it so.
     unsafe { asm!("dsb sy", options(nostack, preserves_flags)) };
     intid
 }
