@@ -34,9 +34,21 @@ entry:
     b.eq at_el2
     cmp x0, #(1 << 2)
     b.eq at_el1
-    // EL3: nobody can have meant that, and nothing is known about the machine.
+    // EL3: nobody can have meant that, and there is no console yet. A debugger or QEMU may listen to
+    // semihosting (SYS_WRITE0, SYS_EXIT_EXTENDED).
+    mov x0, #0x04
+    adr x1, at_el3
+    hlt #0xf000
+    mov x0, #0x20
+    adr x1, at_el3_exit
+    hlt #0xf000
 1:  wfi
     b 1b
+at_el3:
+    .asciz "tocsin: fatal: entered at EL3; the firmware must start the stub at EL2 or EL1\r\n"
+    .balign 8
+at_el3_exit:
+    .quad 0x20026, 35
 
 // --- EL2 is left for good. Every register that could trap EL1 or translate its addresses gets a
 // value, since all of them are unknown after reset.
@@ -234,5 +246,5 @@ el2_vectors:
 
     .section .bss.stack, "aw", @nobits
     .balign 16
-    .skip 0x20000
+    .skip 0x40000
 stub_stack_top:

@@ -27,21 +27,21 @@ pub fn read_input(address: u64) -> Result<Input, Fatal> {
     let tree = tree::open(blob)?;
     console::set(Console::from_device_tree(blob).map(|console| console.range.base));
     end::set_conduit(Conduit::from_device_tree(blob));
+
+    let stub = physical::stub();
+    let mut mapped = tree::memory(tree, REACH)?;
+    forget_console_in(&mapped);
     // The first sign of life on a new board. The console swallows all errors.
     let level = if LEFT_EL2.load(Ordering::Relaxed) { 2 } else { 1 };
     let _ = write!(
         console::console(),
         "tocsin-direct: entered at EL{level} and {:#x}, device tree at {address:#x}\r\n",
-        physical::stub().start
+        stub.start
     );
-
-    let stub = physical::stub();
-    let mut mapped = tree::memory(tree, REACH)?;
     let (base, size) = tree::bundle(tree)?;
     let place = place_of_bundle(&mapped, base, size, &stub)?;
     let ours = Kind::BootloaderReclaimable;
     mapped.assign(stub.start, stub.end, ours)?;
-    forget_console_in(&mapped);
 
     let borrowed = [place.clone(), address..address + blob.len() as u64];
     let mut memory = mapped.clone();
