@@ -34,8 +34,9 @@ pub const FIRST_LPI: u32 = 8192;
 const DEVICE_PRIORITY: u8 = 0xa0;
 const TIMER_PRIORITY: u8 = 0xc0;
 const POKE_PRIORITY: u8 = 0xe0;
-/// Lower than all of them.
-const PRIORITY_MASK: u64 = 0xf0;
+/// Lower than all of them. With two security states a priority is stored halved, in the lower half
+/// of all, and the mask is too or is not, as `SCR_EL3.FIQ` says: 0xf0 could be no lower than 0xe0.
+const PRIORITY_MASK: u64 = 0xff;
 
 /// How long a redistributor or distributor may take for anything.
 const PATIENCE_MS: u64 = 1000;
