@@ -12,6 +12,9 @@ const RESERVED: [&str; 3] = ["init", "kernel", "manifest"];
 /// Room on the startup page for grants; some grants need several entries (one per VT-d unit, one per ECAM range).
 const MAX_GRANTS: usize = startup::ENTRIES / 2;
 
+/// Quirks that a manifest may have: each is an entry of a startup page.
+const MAX_QUIRKS: usize = 8;
+
 /// No budget or DMA quota is larger (1 TiB in KiB): sums of a manifest cannot overflow.
 const MAX_KIB: u32 = 1 << 30;
 
@@ -56,6 +59,7 @@ impl Manifest {
             }
         }
         self.check_drivers(&mut problems);
+        self.check_quirks(&mut problems);
         self.check_pairs(&mut problems);
         problems
     }
@@ -133,6 +137,24 @@ impl Manifest {
                     device: driver.device,
                 });
             }
+        }
+    }
+
+    fn check_quirks(&self, problems: &mut Vec<Problem>) {
+        for (index, quirk) in self.quirks.iter().enumerate() {
+            let device = quirk.device;
+            if device.vendor == 0xffff {
+                problems.push(Problem::NoVendor { program: "quirk".to_string() });
+            }
+            if quirk.reason.trim().is_empty() {
+                problems.push(Problem::NoReason { device });
+            }
+            if self.quirks[..index].iter().any(|other| other.device == device) {
+                problems.push(Problem::SharedQuirk { device });
+            }
+        }
+        if self.quirks.len() > MAX_QUIRKS {
+            problems.push(Problem::ManyQuirks { count: self.quirks.len(), max: MAX_QUIRKS });
         }
     }
 

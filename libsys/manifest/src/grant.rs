@@ -5,24 +5,33 @@ use alloc::{
     format,
     string::{String, ToString},
 };
-use core::{fmt, str::FromStr};
+use core::{fmt, ops::RangeInclusive, str::FromStr};
 
 use serde::{Deserialize, Serialize};
+
+/// I/O ports of a PC's first serial port: what `uart` is there.
+pub const COM1: RangeInclusive<u16> = 0x3f8..=0x3ff;
 
 /// A capability, as named in a manifest. [`fmt::Display`] and [`FromStr`] are its spelling there.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Grant {
-    /// `ioport:0x3f8-0x3ff`: these x86 I/O ports. No two programs get the same port.
+    /// `ioport:0x60-0x64`: these x86 I/O ports. No two programs get the same port.
     IoPorts {
         /// First port.
         first: u16,
         /// Last port, included.
         last: u16,
     },
-    /// `firmware`: the ACPI tables, read only, as one blob.
+    /// `uart`: the serial port that is the machine's console: the I/O ports of COM1 on a PC, a page of registers on Arm
+    /// machines. One program only.
+    Uart,
+    /// `firmware`: what firmware says of the machine, read only: the ACPI tables as one blob, the device tree.
     Firmware,
     /// `vtd`: the register pages of the VT-d units that the DMAR names. One program only.
     Vtd,
+    /// `gic`: of an Arm machine's interrupt controller the parts that route messages: the distributor, the control frames of
+    /// the redistributors and of the interrupt translation services. One program only.
+    Gic,
     /// `ecam`: all of PCI configuration space. One program only.
     Ecam,
     /// `pci-window`: the physical ranges where BARs lie. One program only.
@@ -54,7 +63,9 @@ impl Grant {
     pub fn is_exclusive(&self) -> bool {
         match self {
             Grant::IoPorts { .. }
+            | Grant::Uart
             | Grant::Vtd
+            | Grant::Gic
             | Grant::Ecam
             | Grant::PciWindow
             | Grant::MessageControl
@@ -77,6 +88,10 @@ impl Grant {
                 Grant::IoPorts { first, last },
                 Grant::IoPorts { first: other_first, last: other_last },
             ) => first <= other_last && other_first <= last,
+            (Grant::Uart, Grant::IoPorts { first, last })
+            | (Grant::IoPorts { first, last }, Grant::Uart) => {
+                first <= COM1.end() && COM1.start() <= last
+            }
             (a, b) => a == b,
         }
     }
@@ -94,8 +109,10 @@ impl fmt::Display for Grant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Grant::IoPorts { first, last } => write!(f, "ioport:{first:#x}-{last:#x}"),
+            Grant::Uart => f.write_str("uart"),
             Grant::Firmware => f.write_str("firmware"),
             Grant::Vtd => f.write_str("vtd"),
+            Grant::Gic => f.write_str("gic"),
             Grant::Ecam => f.write_str("ecam"),
             Grant::PciWindow => f.write_str("pci-window"),
             Grant::MessageControl => f.write_str("message-control"),
@@ -146,8 +163,10 @@ impl FromStr for Grant {
         let bad = |reason: String| BadGrant { text: text.to_owned(), reason };
         let Some((kind, name)) = text.split_once(':') else {
             return Ok(match text {
+                "uart" => Grant::Uart,
                 "firmware" => Grant::Firmware,
                 "vtd" => Grant::Vtd,
+                "gic" => Grant::Gic,
                 "ecam" => Grant::Ecam,
                 "pci-window" => Grant::PciWindow,
                 "message-control" => Grant::MessageControl,
@@ -171,7 +190,7 @@ impl FromStr for Grant {
                     }
                     _ => {
                         return Err(bad(
-                            "ports are numbers up to 0xffff, as in ioport:0x3f8-0x3ff".to_string(),
+                            "ports are numbers up to 0xffff, as in ioport:0x60-0x64".to_string()
                         ));
                     }
                 }

@@ -4,7 +4,10 @@
 //! they get. Nothing else grants authority: `init` holds everything, reads the manifest, hands out exactly what it says,
 //! and starts nothing that it does not name.
 //!
-//! On the host `from_toml` (feature `std`) reads the file and `Manifest::to_bytes` turns it into the boot module
+//! Beside it a second file (`boot/quirks.toml`) says where devices differ from what firmware says of them, once for all
+//! manifests.
+//!
+//! On the host `from_toml` (feature `std`) reads the files and `Manifest::to_bytes` turns it into the boot module
 //! `manifest`; on the target [`Manifest::from_bytes`] reads that again. Both check the same rules ([`Manifest::problems`]),
 //! because a module is input like any other.
 #![cfg_attr(not(feature = "std"), no_std)]
@@ -20,9 +23,11 @@ mod problem;
 mod source;
 mod wire;
 
-pub use grant::{BadGrant, Grant};
-pub use model::{DeviceMatch, Driver, InterruptPolicy, Manifest, Program, System};
+pub use grant::{BadGrant, COM1, Grant};
+pub use model::{
+    DeviceKind, DeviceMatch, Driver, InterruptPolicy, Manifest, Program, Quirk, System,
+};
 pub use problem::{Invalid, Problem};
 #[cfg(feature = "std")]
-pub use source::{SourceError, from_toml};
+pub use source::{SourceError, from_toml, quirks_from_toml};
 pub use wire::{MAGIC, WireError};

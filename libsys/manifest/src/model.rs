@@ -17,6 +17,8 @@ pub struct Manifest {
     pub servers: Vec<Program>,
     /// Programs that are started for a device, in this order, after the servers.
     pub drivers: Vec<Driver>,
+    /// Where devices differ from what firmware says of them.
+    pub quirks: Vec<Quirk>,
 }
 
 /// What concerns the whole run.
@@ -96,6 +98,31 @@ pub struct DeviceMatch {
     /// Which of several such devices, from 0, in the order of bus, device and function.
     #[serde(default)]
     pub nth: u16,
+}
+
+/// A kind of device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "std", serde(deny_unknown_fields))]
+pub struct DeviceKind {
+    /// PCI vendor id.
+    pub vendor: u16,
+    /// PCI device id.
+    pub device: u16,
+}
+
+/// How all devices of a kind differ from what firmware says of them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "std", serde(deny_unknown_fields))]
+pub struct Quirk {
+    /// The kind of device.
+    #[cfg_attr(feature = "std", serde(rename = "match"))]
+    pub device: DeviceKind,
+    /// What an interrupt translation service (GICv3) knows the device's DMA writes by, where these do not come with the
+    /// DeviceID of its interrupt messages. Messages in an interrupt message store are such writes. Other remappers are not
+    /// concerned.
+    pub dma_device_id: u32,
+    /// Why, for people.
+    pub reason: String,
 }
 
 impl Manifest {

@@ -3,7 +3,7 @@
 use alloc::{string::String, vec::Vec};
 use core::fmt;
 
-use crate::{DeviceMatch, Grant};
+use crate::{DeviceKind, DeviceMatch, Grant};
 
 /// A rule that a manifest breaks. `program` is the name of the server or driver.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -118,8 +118,25 @@ pub enum Problem {
     },
     /// Vendor id 0xffff is what reads where no device is.
     NoVendor {
-        /// The driver.
+        /// The driver, or `quirk`.
         program: String,
+    },
+    /// A quirk that does not say why it is there.
+    NoReason {
+        /// The kind of device.
+        device: DeviceKind,
+    },
+    /// Two quirks for one kind of device.
+    SharedQuirk {
+        /// The kind of device.
+        device: DeviceKind,
+    },
+    /// More quirks than a startup page has room for.
+    ManyQuirks {
+        /// How many there are.
+        count: usize,
+        /// How many there may be.
+        max: usize,
     },
 }
 
@@ -171,6 +188,13 @@ impl fmt::Display for Problem {
                 device.vendor, device.device, device.nth
             ),
             Problem::NoVendor { program } => write!(f, "{program}: vendor 0xffff is no vendor"),
+            Problem::NoReason { device } => {
+                write!(f, "quirk of {:04x}:{:04x}: says no reason", device.vendor, device.device)
+            }
+            Problem::SharedQuirk { device } => {
+                write!(f, "quirk of {:04x}:{:04x}: there is another", device.vendor, device.device)
+            }
+            Problem::ManyQuirks { count, max } => write!(f, "{count} quirks, at most {max} fit"),
         }
     }
 }

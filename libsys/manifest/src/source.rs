@@ -8,7 +8,9 @@ use core::fmt;
 use serde::Deserialize;
 use toml::Spanned;
 
-use crate::{DeviceMatch, Driver, Grant, InterruptPolicy, Invalid, Manifest, Program, System};
+use crate::{
+    DeviceMatch, Driver, Grant, InterruptPolicy, Invalid, Manifest, Program, Quirk, System,
+};
 
 /// Why a file is no manifest.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,6 +54,14 @@ struct File {
     server: Vec<ServerSection>,
     #[serde(default)]
     driver: Vec<DriverSection>,
+}
+
+/// The file beside the manifests, the same for all of them.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct QuirkFile {
+    #[serde(default)]
+    quirk: Vec<Quirk>,
 }
 
 #[derive(Deserialize)]
@@ -120,8 +130,14 @@ struct DriverSection {
     grants: Vec<Spanned<String>>,
 }
 
-/// Reads and checks a manifest file.
-pub fn from_toml(text: &str) -> Result<Manifest, SourceError> {
+/// Reads the file with the quirks. They are checked as parts of a manifest.
+pub fn quirks_from_toml(text: &str) -> Result<Vec<Quirk>, SourceError> {
+    let file = toml::from_str::<QuirkFile>(text);
+    file.map(|file| file.quirk).map_err(|error| SourceError::Toml(error.to_string()))
+}
+
+/// Reads a manifest file, and checks it together with the quirks of the file beside it.
+pub fn from_toml(text: &str, quirks: Vec<Quirk>) -> Result<Manifest, SourceError> {
     let file: File = toml::from_str(text).map_err(|error| SourceError::Toml(error.to_string()))?;
     let servers = file
         .server
@@ -144,6 +160,7 @@ pub fn from_toml(text: &str) -> Result<Manifest, SourceError> {
         },
         servers,
         drivers,
+        quirks,
     };
     manifest.check().map_err(SourceError::Invalid)?;
     Ok(manifest)

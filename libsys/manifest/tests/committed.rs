@@ -1,11 +1,13 @@
 //! The manifests in `boot/`: each is read, keeps the rules, and survives the way to the target.
 
-use tocsin_manifest::{Grant, Manifest, from_toml};
+use tocsin_manifest::{Grant, Manifest, from_toml, quirks_from_toml};
 
 const BOOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../boot");
 
 /// Every manifest in the repository, by name.
 fn committed() -> Vec<(String, Manifest)> {
+    let quirks = std::fs::read_to_string(format!("{BOOT}/quirks.toml")).unwrap();
+    let quirks = quirks_from_toml(&quirks).unwrap_or_else(|error| panic!("quirks: {error}"));
     let variants = std::fs::read_dir(format!("{BOOT}/manifests")).unwrap();
     let mut paths: Vec<_> = variants.map(|file| file.unwrap().path()).collect();
     paths.retain(|path| path.extension().is_some_and(|extension| extension == "toml"));
@@ -17,7 +19,8 @@ fn committed() -> Vec<(String, Manifest)> {
         .map(|path| {
             let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
             let text = std::fs::read_to_string(&path).unwrap();
-            let manifest = from_toml(&text).unwrap_or_else(|error| panic!("{name}: {error}"));
+            let manifest = from_toml(&text, quirks.clone());
+            let manifest = manifest.unwrap_or_else(|error| panic!("{name}: {error}"));
             (name, manifest)
         })
         .collect()
@@ -54,6 +57,8 @@ fn authority_is_where_it_belongs() {
         for (grant, server) in [
             (Grant::MessageControl, "interrupt"),
             (Grant::Vtd, "interrupt"),
+            (Grant::Gic, "interrupt"),
+            (Grant::Uart, "console"),
             (Grant::Ecam, "pci"),
             (Grant::PciWindow, "pci"),
             (Grant::DebugLog, "console"),
@@ -83,6 +88,11 @@ fn the_demonstration_has_its_parts() {
         ["console", "interrupt", "pci", "testd", "hostile", "edu", "lsi"]
     );
     assert_eq!(read("bench").system.main, "bench");
+    // QEMU's DMA writes carry no requester id: to an ITS they are device 0's.
+    let quirk = manifest.quirks.iter().find(|quirk| {
+        (quirk.device.vendor, quirk.device.device) == (lsi.device.vendor, lsi.device.device)
+    });
+    assert_eq!(quirk.map(|quirk| quirk.dma_device_id), Some(0));
 }
 
 #[test]

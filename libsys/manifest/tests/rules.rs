@@ -1,7 +1,14 @@
 //! Every rule has a manifest that breaks it, and the answer names the rule.
 
 use tocsin_abi::startup::ARGS_BYTES;
-use tocsin_manifest::{Grant, Manifest, Problem, SourceError, WireError, from_toml};
+use tocsin_manifest::{
+    DeviceKind, Grant, Manifest, Problem, Quirk, SourceError, WireError, quirks_from_toml,
+};
+
+/// A manifest without quirks.
+fn from_toml(text: &str) -> Result<Manifest, SourceError> {
+    tocsin_manifest::from_toml(text, Vec::new())
+}
 
 /// A manifest with two servers and a driver, and `extra` grants for server `b`.
 fn text(extra: &str) -> String {
@@ -187,6 +194,81 @@ fn what_only_one_can_have() {
 }
 
 #[test]
+fn the_console_is_one_thing_on_every_machine() {
+    // On a PC `uart` is COM1, ports 0x3f8 to 0x3ff.
+    for ports in ["ioport:0x3f8-0x3ff", "ioport:0x3ff-0x400", "ioport:0x0-0x3f8", "ioport:0x3fa"] {
+        for (held, wanted) in [("uart", ports), (ports, "uart")] {
+            let expected = Problem::SharedGrant {
+                first: "a".to_owned(),
+                second: "b".to_owned(),
+                grant: grant(wanted),
+            };
+            let found = problem(|m| {
+                m.servers[0].grants.remove(1);
+                m.servers[0].grants.push(grant(held));
+                m.servers[1].grants.push(grant(wanted));
+            });
+            assert_eq!(found, expected);
+        }
+    }
+    for apart in ["uart", "gic", "ioport:0x3f0-0x3f7", "ioport:0x400"] {
+        from_toml(&text(&format!(r#", "{apart}""#))).unwrap();
+    }
+    for shared in ["uart", "gic"] {
+        assert!(matches!(
+            problem(|m| {
+                m.servers[0].grants.push(grant(shared));
+                m.servers[1].grants.push(grant(shared));
+            }),
+            Problem::SharedGrant { .. }
+        ));
+    }
+}
+
+fn quirk(vendor: u16, reason: &str) -> Quirk {
+    let device = DeviceKind { vendor, device: 0x12 };
+    Quirk { device, dma_device_id: 0, reason: reason.to_owned() }
+}
+
+#[test]
+fn quirks() {
+    let text = r#"
+        [[quirk]]
+        match = { vendor = 0x1000, device = 0x12 }
+        dma_device_id = 0
+        reason = "no"
+    "#;
+    assert_eq!(quirks_from_toml(text).unwrap(), [quirk(0x1000, "no")]);
+    assert_eq!(quirks_from_toml("").unwrap(), []);
+    for wrong in [
+        "dma_device_id = -1",
+        "dma_device_id = 0
+        colour = 1",
+        "dma_device_id = 0x1_0000_0000",
+    ] {
+        let text = text.replace("dma_device_id = 0", wrong);
+        assert!(matches!(quirks_from_toml(&text), Err(SourceError::Toml(_))), "{wrong}");
+    }
+    for missing in ["match", "dma_device_id", "reason"] {
+        let text = text.replace(missing, "#");
+        assert!(matches!(quirks_from_toml(&text), Err(SourceError::Toml(_))), "{missing}");
+    }
+    // They are the machines', so no manifest has its own.
+    assert!(matches!(from_toml(&format!("{}{text}", self::text(""))), Err(SourceError::Toml(_))));
+
+    let device = DeviceKind { vendor: 0x1000, device: 0x12 };
+    assert_eq!(problem(|m| m.quirks = vec![quirk(0x1000, " ")]), Problem::NoReason { device });
+    let twice = vec![quirk(0x1000, "a"), quirk(0x1000, "b")];
+    assert_eq!(problem(|m| m.quirks = twice), Problem::SharedQuirk { device });
+    assert!(matches!(problem(|m| m.quirks = vec![quirk(0xffff, "a")]), Problem::NoVendor { .. }));
+    let many = (1..10).map(|vendor| quirk(vendor, "a")).collect();
+    assert!(matches!(problem(|m| m.quirks = many), Problem::ManyQuirks { count: 9, .. }));
+    let mut manifest = good();
+    manifest.quirks = vec![quirk(0x1000, "a"), quirk(0x1001, "a")];
+    assert_eq!(Manifest::from_bytes(&manifest.to_bytes().unwrap()), Ok(manifest));
+}
+
+#[test]
 fn ports_the_wrong_way_round_cannot_come_in_by_postcard() {
     let wrong = Grant::IoPorts { first: 2, last: 1 };
     assert!(matches!(problem(|m| m.servers[1].grants.push(wrong)), Problem::BadPorts { .. }));
@@ -226,8 +308,10 @@ fn a_mistake_in_the_file_has_a_line() {
 fn grants_are_spelled_one_way() {
     for text in [
         "ioport:0x3f8-0x3ff",
+        "uart",
         "firmware",
         "vtd",
+        "gic",
         "ecam",
         "pci-window",
         "message-control",
@@ -257,6 +341,8 @@ fn grants_are_spelled_one_way() {
         "root",
         "firmware:all",
         "Firmware",
+        "uart0",
+        "gic:its",
         " firmware",
         "memory:0-1",
     ] {
@@ -269,7 +355,7 @@ fn a_module_that_is_no_manifest_is_refused() {
     let bytes = good().to_bytes().unwrap();
     assert_eq!(Manifest::from_bytes(&[]), Err(WireError::NotManifest));
     let mut other = bytes.clone();
-    other[7] = 2;
+    other[7] = 1;
     assert_eq!(Manifest::from_bytes(&other), Err(WireError::NotManifest));
     for length in 8..bytes.len() {
         assert_eq!(Manifest::from_bytes(&bytes[..length]), Err(WireError::Malformed));
@@ -279,8 +365,9 @@ fn a_module_that_is_no_manifest_is_refused() {
 }
 
 mod random {
+    use super::from_toml;
     use proptest::prelude::*;
-    use tocsin_manifest::{MAGIC, Manifest, from_toml};
+    use tocsin_manifest::{MAGIC, Manifest, quirks_from_toml};
 
     proptest! {
         #[test]
@@ -304,6 +391,7 @@ mod random {
         #[test]
         fn text_is_read_or_refused(text in "\\PC{0,200}") {
             let _ = from_toml(&text);
+            let _ = quirks_from_toml(&text);
             let _ = text.parse::<tocsin_manifest::Grant>();
         }
     }

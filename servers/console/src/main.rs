@@ -1,16 +1,19 @@
-//! The console server: COM1, for the lines of everybody, the kernel included.
+//! The console server: the machine's serial port, for the lines of everybody, the kernel
+//! included.
 #![no_std]
 #![no_main]
 
 mod log;
+mod output;
+mod page;
 mod ports;
 
-use console_core::{Lines, Uart};
+use console_core::Lines;
 use libsys::ipc::{Answer, Handles, Request, Service, serve};
 use libsys::object::{Endpoint, Port};
 use libsys::startup::{self, Environment};
 use log::Log;
-use ports::Com1;
+use output::Output;
 use tocsin_abi::startup::Startup;
 use tocsin_abi::{Error, Handle, Packet};
 use tocsin_proto::console::{self, Request as Asked};
@@ -26,21 +29,20 @@ const KERNEL: u64 = u64::MAX;
 const EXIT_NOT_GIVEN: u64 = 2;
 
 struct Console {
-    uart: Uart<Com1>,
+    output: Output,
     lines: Lines,
     log: Option<Log>,
 }
 
 fn main(env: &'static Startup) -> u64 {
-    let endpoint = startup::endpoint(env, "receive:console");
-    let (Some(ports), Some(endpoint)) = (env.find("ioports"), endpoint) else {
-        libsys::log!("needs the grants `ioport:` and `receive:console`");
+    let Some(endpoint) = startup::endpoint(env, "receive:console") else {
+        libsys::log!("needs the grant `receive:console`");
         return EXIT_NOT_GIVEN;
     };
+    let output = Output::find(env);
     // Without the log (`debug-log`) the kernel goes on writing to the port by itself.
     let log = env.handle("log").and_then(|log| take_over(log, &endpoint).ok());
-    let uart = Uart::new(Com1::new(ports));
-    let mut console = Console { uart, lines: Lines::new(), log };
+    let mut console = Console { output, lines: Lines::new(), log };
     console.drain_log();
     serve(endpoint.handle(), &mut console);
     0
@@ -57,9 +59,9 @@ impl Console {
     /// Prints what the kernel's log holds. Before every call, too, so that what was written
     /// there first is printed first.
     fn drain_log(&mut self) {
-        let Self { uart, lines, log } = self;
+        let Self { output, lines, log } = self;
         if let Some(log) = log {
-            log.drain(|text| lines.write(KERNEL, text, |line| uart.print(line)));
+            log.drain(|text| lines.write(KERNEL, text, |line| output.print(line)));
         }
     }
 }
@@ -71,18 +73,18 @@ impl Service for Console {
             Ok(asked) => asked,
             Err(error) => return Answer::refused(console::Error::from(error)),
         };
-        let Self { uart, lines, .. } = self;
+        let Self { output, lines, .. } = self;
         match asked {
             // The kernel's own badge is nobody else's to use.
             _ if request.badge == KERNEL => {
                 return Answer::refused(console::Error::from(DecodeError::BadValue));
             }
             Asked::Write(write) => {
-                lines.write(request.badge, write.text.as_str(), |line| uart.print(line));
+                lines.write(request.badge, write.text.as_str(), |line| output.print(line));
             }
             Asked::Flush(_) => {
-                lines.flush(request.badge, |line| uart.print(line));
-                uart.flush();
+                lines.flush(request.badge, |line| output.print(line));
+                output.flush();
             }
         }
         Answer::ok(&Nothing)

@@ -2,7 +2,7 @@
 
 use core::mem::ManuallyDrop;
 
-use console_core::Registers;
+use console_core::{Clock, Registers};
 use libsys::object::{IoPorts, now_ns};
 use tocsin_abi::startup::Entry;
 
@@ -28,7 +28,9 @@ impl Registers for Com1 {
     fn write(&mut self, offset: u16, value: u8) {
         let _ = self.ports.write8(self.first.wrapping_add(offset), value);
     }
+}
 
+impl Clock for Com1 {
     fn now_ns(&mut self) -> u64 {
         now_ns()
     }

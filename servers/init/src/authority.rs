@@ -1,8 +1,10 @@
 //! What the kernel gave init, found once.
 
+use core::ops::RangeInclusive;
+
 use init_core::windows::Range;
 use libsys::sys;
-use tocsin_abi::startup::Startup;
+use tocsin_abi::startup::{Entry, Startup};
 use tocsin_abi::{Error, Handle, Rights};
 
 use crate::fatal::Fatal;
@@ -19,7 +21,8 @@ pub struct Authority {
     pub message_control: Handle,
     physical: Handle,
     physical_bytes: u64,
-    ioports: Handle,
+    /// Only PCs have them.
+    ioports: Option<Handle>,
 }
 
 impl Authority {
@@ -36,13 +39,18 @@ impl Authority {
             message_control: find("message-control")?.handle,
             physical: physical.handle,
             physical_bytes: physical.value,
-            ioports: find("ioports")?.handle,
+            ioports: find("ioports").ok().map(|entry| entry.handle),
         })
     }
 
     /// Physical address of the ACPI root pointer.
     pub fn rsdp(&self) -> Option<u64> {
         self.env.find("rsdp").map(|entry| entry.value).filter(|address| *address != 0)
+    }
+
+    /// The device tree, which is a boot module in all but name.
+    pub fn device_tree(&self) -> Option<&'static Entry> {
+        self.env.find("dtb").filter(|entry| !entry.handle.is_none())
     }
 
     /// Every range of RAM.
@@ -68,10 +76,27 @@ impl Authority {
         Ok(made.handle())
     }
 
-    /// Authority over I/O ports, to hand on or to use.
-    pub fn ioports_slice(&self, first: u16, last: u16) -> Result<Handle, Error> {
-        let count = u64::from(last) - u64::from(first) + 1;
+    /// Whether there are I/O ports: whether this is a PC.
+    pub fn has_ioports(&self) -> bool {
+        self.ioports.is_some()
+    }
+
+    /// Authority over I/O ports, to hand on. `None` on machines that have none.
+    pub fn ioports_slice(&self, ports: &RangeInclusive<u16>) -> Option<Result<Handle, Error>> {
+        let (first, last) = (u64::from(*ports.start()), u64::from(*ports.end()));
         let rights = KEEP | Rights::READ | Rights::WRITE;
-        Ok(sys::ioports_slice(self.ioports, first.into(), count, rights)?.handle())
+        let made = sys::ioports_slice(self.ioports?, first, last - first + 1, rights);
+        Some(made.map(|made| made.handle()))
+    }
+
+    /// How firmware knows CPU `cpu`: on Arm its affinity (GICR_TYPER\[63:32\]).
+    pub fn hardware_id(&self, cpu: u32) -> Result<u32, Error> {
+        let values = sys::control_info(self.message_control, cpu.into())?.values;
+        Ok(values[3] as u32)
+    }
+
+    /// CPUs that run.
+    pub fn cpus(&self) -> u32 {
+        self.env.cpus
     }
 }

@@ -1,4 +1,7 @@
-//! The ACPI tables, copied from physical memory into one read-only memory object.
+//! What firmware says of the machine, in the form that the servers get it.
+//!
+//! A machine describes itself by ACPI tables or by a device tree. Where it has both the
+//! tables count, and the servers see only what counts here, so that all go by the same.
 
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -7,25 +10,82 @@ use core::cell::RefCell;
 use libsys::map::Mapping;
 use libsys::object::Memory;
 use libsys::println;
+use libsys::startup::module_bytes;
 use tocsin_abi::limits::PAGE_BYTES;
 use tocsin_abi::{Error, Handle, Rights};
+use tocsin_firmware::arm::{self, Platform};
 use tocsin_firmware::{PhysReader, Root, Unreadable, blob};
 
 use crate::authority::Authority;
 
-/// The copy.
-pub struct Firmware {
-    /// Init's own, to read.
+/// The description.
+pub enum Firmware {
+    /// ACPI tables.
+    Acpi(Tables),
+    /// A device tree.
+    Tree(Tree),
+}
+
+/// ACPI tables: every intact one, copied from physical memory.
+pub struct Tables {
+    /// Init's own copy, to read.
     pub bytes: Vec<u8>,
     /// The servers', to map.
     pub memory: Memory,
+    reader: Reader,
+    root: Root,
+}
+
+/// A device tree: the kernel's copy, which nobody can write.
+pub struct Tree {
+    /// To read.
+    pub bytes: &'static [u8],
+    /// The memory with it.
+    pub memory: Handle,
 }
 
 impl Firmware {
-    /// Follows the root pointer and copies every intact table.
-    pub fn gather(authority: &Authority) -> Result<Self, String> {
-        let rsdp = authority.rsdp().ok_or("the loader found no ACPI root pointer")?;
+    /// Finds the description.
+    pub fn find(authority: &Authority) -> Option<Self> {
+        match Tables::gather(authority) {
+            Some(Ok(tables)) => return Some(Self::Acpi(tables)),
+            Some(Err(why)) => println!("init: no ACPI tables: {why}"),
+            None => {}
+        }
+        let Some(entry) = authority.device_tree() else {
+            println!("init: firmware describes nothing: no ACPI root pointer and no device tree");
+            return None;
+        };
+        match module_bytes(entry) {
+            Ok(bytes) => {
+                println!("init: a device tree of {} bytes", bytes.len());
+                Some(Self::Tree(Tree { bytes, memory: entry.handle }))
+            }
+            Err(error) => {
+                println!("init: the device tree can not be read: {error}");
+                None
+            }
+        }
+    }
+
+    /// The machine, if it is an Arm machine.
+    pub fn platform(&self) -> Result<Platform, arm::Error> {
+        match self {
+            Self::Acpi(tables) => Platform::from_acpi(&tables.reader, &tables.root),
+            Self::Tree(tree) => Platform::from_device_tree(tree.bytes),
+        }
+    }
+}
+
+impl Tables {
+    /// Follows the root pointer, if there is one.
+    fn gather(authority: &Authority) -> Option<Result<Self, String>> {
+        let rsdp = authority.rsdp()?;
         let reader = Reader { physical: authority.physical(), window: RefCell::new(None) };
+        Some(Self::copy(reader, rsdp))
+    }
+
+    fn copy(reader: Reader, rsdp: u64) -> Result<Self, String> {
         let root = Root::read(&reader, rsdp).map_err(|error| error.to_string())?;
         let mut bytes = alloc::vec![0; blob::size(&reader, &root)];
         let gathered =
@@ -37,7 +97,7 @@ impl Firmware {
             count => alloc::format!(", {count} broken ones left out"),
         };
         println!("init: {} firmware tables{skipped}", gathered.tables);
-        Ok(Self { bytes, memory })
+        Ok(Self { bytes, memory, reader, root })
     }
 }
 

@@ -14,7 +14,8 @@ use tocsin_proto::badge;
 
 use crate::authority::Authority;
 use crate::fatal::{Context, Fatal};
-use crate::hardware::{Device, Hardware};
+use crate::firmware::Firmware;
+use crate::hardware::{Device, Hardware, Uart};
 use crate::modules::Modules;
 
 /// What a driver's device gives it.
@@ -110,23 +111,37 @@ impl<'a> Grants<'a> {
     ) -> Result<(), Fatal> {
         match grant {
             Grant::IoPorts { first, last } => {
-                let slice = self.authority.ioports_slice(*first, *last).context("slice")?;
+                let slice = self.authority.ioports_slice(&(*first..=*last));
+                // A machine without I/O ports has none to give.
+                let Some(slice) = slice.transpose().context("slice")? else { return Ok(()) };
                 let values = ((*first).into(), u64::from(*last) - u64::from(*first) + 1);
                 spawner
                     .grant_with("ioports", slice, READ_WRITE | HAND_ON, 0, values)
                     .context("grant")?;
             }
-            Grant::Firmware => {
-                // Where there are no tables there is nothing to give; the server says so.
-                if let Some(firmware) = &self.hardware.firmware {
-                    let values = (firmware.bytes.len() as u64, 0);
+            Grant::Uart => {
+                if let Some(Uart { handle, values }) = self.hardware.uart {
                     spawner
-                        .grant_with("firmware", firmware.memory.handle(), Rights::READ, 0, values)
+                        .grant_with("uart", handle, READ_WRITE | HAND_ON, 0, values)
                         .context("grant")?;
                 }
             }
+            Grant::Firmware => {
+                // Where there is no description there is nothing to give; the server says so.
+                let (name, memory, bytes) = match &self.hardware.firmware {
+                    Some(Firmware::Acpi(it)) => ("firmware", it.memory.handle(), it.bytes.len()),
+                    Some(Firmware::Tree(it)) => ("dtb", it.memory, it.bytes.len()),
+                    None => return Ok(()),
+                };
+                let values = (bytes as u64, 0);
+                spawner.grant_with(name, memory, Rights::READ, 0, values).context("grant")?;
+            }
             Grant::Vtd => self.give_units(spawner)?,
-            Grant::Ecam => devices(spawner, "ecam", &self.hardware.ecam)?,
+            Grant::Gic => self.give_gic(spawner)?,
+            Grant::Ecam => {
+                devices(spawner, "ecam", &self.hardware.ecam)?;
+                self.give_quirks(spawner)?;
+            }
             Grant::PciWindow => devices(spawner, "pci-window", &self.hardware.windows)?,
             Grant::MessageControl => {
                 let rights = Rights::CONTROL | Rights::READ | Rights::BIND;
@@ -190,6 +205,34 @@ impl<'a> Grants<'a> {
                 let name = format!("vtd{index}-{what}");
                 spawner.grant_with(&name, memory.handle(), rights, 0, (bytes, 0)).context(&name)?;
             }
+        }
+        Ok(())
+    }
+
+    /// The frames of registers, and the memory that ITSs work in.
+    fn give_gic(&self, spawner: &mut Spawner) -> Result<(), Fatal> {
+        let Some(gic) = &self.hardware.gic else { return Ok(()) };
+        device(spawner, "gicd", &gic.distributor)?;
+        for (cpu, frame) in &gic.redistributors {
+            device(spawner, &format!("gicr{cpu}"), frame)?;
+        }
+        devices(spawner, "its", &gic.its)?;
+        if let Some((memory, bytes)) = &gic.memory {
+            let rights = READ_WRITE | Rights::ADDRESS;
+            let values = (*bytes, 0);
+            spawner
+                .grant_with("gic-memory", memory.handle(), rights, 0, values)
+                .context("gic-memory")?;
+        }
+        Ok(())
+    }
+
+    /// How devices differ from what firmware says. Who owns configuration space knows which
+    /// devices are meant, and tells the interrupt server.
+    fn give_quirks(&self, spawner: &mut Spawner) -> Result<(), Fatal> {
+        for quirk in &self.manifest.quirks {
+            let kind = u64::from(quirk.device.vendor) | u64::from(quirk.device.device) << 16;
+            spawner.value("dma-device-id", kind, quirk.dma_device_id.into()).context("quirk")?;
         }
         Ok(())
     }

@@ -8,6 +8,7 @@ mod claim;
 mod driver;
 mod ecam;
 mod machine;
+mod quirks;
 mod reply;
 mod serve;
 mod windows;
@@ -16,6 +17,7 @@ use ecam::Ecam;
 use libsys::println;
 use libsys::startup::Environment;
 use machine::Machine;
+use quirks::Quirks;
 use serve::Pci;
 use tocsin_abi::startup::Startup;
 use windows::Windows;
@@ -38,7 +40,10 @@ fn main(env: &'static Startup) -> u64 {
     });
     let machine = Machine::enumerate(config);
     machine.print();
-    let error = reply::serve(own, &mut Pci::new(machine, Windows::new(env), own, interrupt));
+    let error = reply::serve(
+        own,
+        &mut Pci::new(machine, Windows::new(env), Quirks::new(env), own, interrupt),
+    );
     println!("pci: can not serve: {error}");
     1
 }

@@ -2,7 +2,7 @@
 
 use alloc::collections::BTreeMap;
 
-use init_control::{ClientGone, Release, SYSTEM_BADGE, SetSource, Source};
+use init_control::{ClientGone, Release, SYSTEM_BADGE, SetDevice, SetSource, Source, Writes};
 use libsys::ipc::{self, Request};
 use libsys::object::{Capability, Endpoint};
 use libsys::{println, sys};
@@ -14,6 +14,7 @@ use tocsin_proto::{Nothing, badge};
 use crate::claim::Claim;
 use crate::driver;
 use crate::machine::Machine;
+use crate::quirks::Quirks;
 use crate::reply::Reply;
 use crate::windows::Windows;
 
@@ -25,6 +26,7 @@ const ENDPOINT_RIGHTS: Rights =
 pub struct Pci {
     machine: Machine,
     windows: Windows,
+    quirks: Quirks,
     /// This server's endpoint and the interrupt server's, to mint from.
     own: Handle,
     interrupt: Handle,
@@ -33,8 +35,14 @@ pub struct Pci {
 
 impl Pci {
     /// With nothing claimed.
-    pub fn new(machine: Machine, windows: Windows, own: Handle, interrupt: Handle) -> Self {
-        Self { machine, windows, own, interrupt, claims: BTreeMap::new() }
+    pub fn new(
+        machine: Machine,
+        windows: Windows,
+        quirks: Quirks,
+        own: Handle,
+        interrupt: Handle,
+    ) -> Self {
+        Self { machine, windows, quirks, own, interrupt, claims: BTreeMap::new() }
     }
 
     /// Takes a device. Whoever had it loses it: only who speaks with badge zero, and so for
@@ -46,6 +54,7 @@ impl Pci {
         let requester = function.address.id.bits();
         self.release(requester);
         self.tell_source(&function)?;
+        self.tell_dma(&function)?;
         let badge = badge::of_device(requester);
         let mint = |from: Handle| {
             let made = sys::handle_duplicate(from, ENDPOINT_RIGHTS, badge);
@@ -77,6 +86,16 @@ impl Pci {
         println!("pci: messages of {own} arrive with its bridge's id ({source:x?})");
         let set = SetSource { requester: own.bits(), source };
         let told = self.tell(SetSource::LABEL, &set.words());
+        if told { Ok(()) } else { Err(Error::NoMemory) }
+    }
+
+    /// Tells the interrupt server what the manifest says of the device's DMA writes. It alone
+    /// knows whether that matters here.
+    fn tell_dma(&self, function: &Function) -> Result<(), Error> {
+        let Some(device) = self.quirks.dma_device_id(function) else { return Ok(()) };
+        let requester = function.address.id.bits();
+        let set = SetDevice { requester, writes: Writes::Dma, device };
+        let told = self.tell(SetDevice::LABEL, &set.words());
         if told { Ok(()) } else { Err(Error::NoMemory) }
     }
 

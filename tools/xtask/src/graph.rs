@@ -51,7 +51,14 @@ fn dot(manifest: &Manifest) -> String {
     for Driver { program, device, dma_kib, quota } in &manifest.drivers {
         let (vendor, number, nth) = (device.vendor, device.device, device.nth);
         let place = id("device", &format!("{vendor:04x}:{number:04x} #{nth}"));
-        let label = format!("PCI {vendor:04x}:{number:04x}, number {nth}");
+        let mut label = format!("PCI {vendor:04x}:{number:04x}, number {nth}");
+        let quirk = manifest.quirks.iter().find(|quirk| {
+            let kind = quirk.device;
+            (kind.vendor, kind.device) == (vendor, number)
+        });
+        if let Some(quirk) = quirk {
+            label += &format!("\\nDMA arrives as DeviceID {}", quirk.dma_device_id);
+        }
         text += &format!("    {place} [label = \"{label}\", shape = folder];\n");
         let holds = format!("drives; {quota} messages, {dma_kib} KiB DMA");
         text +=
@@ -103,6 +110,7 @@ fn id(kind: &str, name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tocsin_manifest::{DeviceKind, Quirk};
 
     const SMALL: &str = "
         [system]
@@ -114,7 +122,7 @@ mod tests {
         name = 'pci'
         budget_kib = 16
         priority = 4
-        grants = ['receive:pci', 'ecam']
+        grants = ['receive:pci', 'ecam', 'gic', 'uart']
         [[driver]]
         name = 'demo'
         match = { vendor = 0x1234, device = 0x11e8 }
@@ -126,16 +134,24 @@ mod tests {
 
     #[test]
     fn every_grant_is_an_edge() {
-        let manifest = tocsin_manifest::from_toml(SMALL).expect("a good manifest");
+        let quirk = Quirk {
+            device: DeviceKind { vendor: 0x1234, device: 0x11e8 },
+            dma_device_id: 7,
+            reason: "a test".into(),
+        };
+        let manifest = tocsin_manifest::from_toml(SMALL, vec![quirk]).expect("a good manifest");
         let text = dot(&manifest);
         for edge in [
             "\"endpoint pci\" -> \"program pci\"",
             "\"program pci\" -> \"machine ecam\"",
+            "\"program pci\" -> \"machine gic\"",
+            "\"program pci\" -> \"machine uart\"",
             "\"program demo\" -> \"endpoint pci\" [label = \"as its device\"]",
             "\"program demo\" -> \"device 1234:11e8 #0\"",
         ] {
             assert!(text.contains(edge), "{edge} is not in\n{text}");
         }
-        assert_eq!(text.matches(" -> ").count(), 4);
+        assert_eq!(text.matches(" -> ").count(), 6);
+        assert!(text.contains("number 0\\nDMA arrives as DeviceID 7"), "{text}");
     }
 }

@@ -1,12 +1,16 @@
 //! What the console decides, without hardware: which bytes belong together ([`Lines`]),
-//! and how long to wait for a UART ([`Uart`]).
+//! and how to talk to a UART and how long to wait for it ([`Uart`], [`Pl011`]).
 #![no_std]
 #![forbid(unsafe_code)]
 
 extern crate alloc;
 
 mod lines;
+mod pl011;
 mod uart;
+mod wait;
 
 pub use lines::{LINE_BYTES, Lines, WRITERS};
-pub use uart::{Registers, Uart, UartState};
+pub use pl011::{Pl011, Pl011Registers, Variant};
+pub use uart::{Registers, Uart};
+pub use wait::{Clock, UartState};

@@ -1,6 +1,8 @@
 //! A 16550 UART, driven through a register trait. National Semiconductor PC16550D data
 //! sheet, section 8 (registers); every PC's COM1 is compatible to it.
 
+use crate::wait::{Clock, UartState, wait};
+
 /// Offsets from the first port.
 mod offset {
     pub const DATA: u16 = 0;
@@ -24,24 +26,11 @@ const TRANSMITTER_EMPTY: u8 = 1 << 5;
 const FIFO_BYTES: usize = 16;
 
 /// The UART's eight ports, and a clock.
-pub trait Registers {
+pub trait Registers: Clock {
     /// Reads the register at `offset`.
     fn read(&mut self, offset: u16) -> u8;
     /// Writes the register at `offset`.
     fn write(&mut self, offset: u16, value: u8);
-    /// Time in nanoseconds.
-    fn now_ns(&mut self) -> u64;
-}
-
-/// Whether bytes go out.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum UartState {
-    /// They do.
-    Works,
-    /// Nothing answers at these ports.
-    Absent,
-    /// It stopped taking bytes; it is tried again once for every line.
-    Stuck,
 }
 
 /// A UART that is used for output only.
@@ -111,21 +100,9 @@ impl<R: Registers> Uart<R> {
     }
 
     fn wait_empty(&mut self) -> bool {
-        let mut deadline = None;
-        loop {
-            if self.registers.read(offset::LINE_STATUS) & TRANSMITTER_EMPTY != 0 {
-                self.state = UartState::Works;
-                return true;
-            }
-            // The clock is asked only when there is a wait, and a UART that was stuck gets
-            // one look, not another wait.
-            let now = self.registers.now_ns();
-            let deadline = *deadline.get_or_insert(now.saturating_add(Self::WAIT_NS));
-            if now >= deadline || self.state == UartState::Stuck {
-                self.state = UartState::Stuck;
-                return false;
-            }
-        }
+        wait(&mut self.registers, &mut self.state, Self::WAIT_NS, |registers| {
+            registers.read(offset::LINE_STATUS) & TRANSMITTER_EMPTY != 0
+        })
     }
 }
 
@@ -172,7 +149,9 @@ mod tests {
                 _ => {}
             }
         }
+    }
 
+    impl Clock for &mut Fake {
         fn now_ns(&mut self) -> u64 {
             self.time += 1_000_000;
             self.time
@@ -214,6 +193,8 @@ mod tests {
             fn write(&mut self, _: u16, _: u8) {
                 panic!("nothing is there to write to");
             }
+        }
+        impl Clock for Floating {
             fn now_ns(&mut self) -> u64 {
                 0
             }

@@ -57,8 +57,8 @@ pub enum Source {
 }
 
 /// To the interrupt server, from [`SYSTEM_BADGE`] only: which DeviceID an ITS sees when this
-/// client's device writes. From `pci` for its messages (`msi-map` or the IORT), from `init`
-/// for its DMA where the manifest has a quirk about that. Of no meaning where the remapper is
+/// client's device writes. From `pci` for its messages (`msi-map` or the IORT), and for
+/// its DMA where the manifest has a quirk about that. Of no meaning where the remapper is
 /// no ITS: it is sent all the same, so that nobody but the interrupt server need know.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct SetDevice {

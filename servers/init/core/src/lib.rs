@@ -6,5 +6,6 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+pub mod gic;
 pub mod module;
 pub mod windows;

@@ -3,20 +3,31 @@
 use crate::workspace::Workspace;
 use anyhow::{Context, Result, anyhow};
 use std::fs;
-use tocsin_manifest::Manifest;
+use std::path::Path;
+use tocsin_manifest::{Manifest, SourceError, from_toml, quirks_from_toml};
 
 /// The manifest that `run` boots.
 pub const DEFAULT: &str = "default";
 
-/// The manifest `name`: `boot/manifest.toml`, or `boot/manifests/<name>.toml`.
+/// The manifest `name`: `boot/manifest.toml`, or `boot/manifests/<name>.toml`, with `boot/quirks.toml`.
 pub fn read(workspace: &Workspace, name: &str) -> Result<Manifest> {
     let path = match name {
         DEFAULT => workspace.source("boot/manifest.toml"),
         _ => workspace.source(format!("boot/manifests/{name}.toml")),
     };
-    let shown = workspace.shown(&path);
-    let text = fs::read_to_string(&path).with_context(|| format!("cannot read {shown}"))?;
-    tocsin_manifest::from_toml(&text).map_err(|error| anyhow!("{shown}: {error}"))
+    let quirks = parse(workspace, &workspace.source("boot/quirks.toml"), quirks_from_toml)?;
+    parse(workspace, &path, |text| from_toml(text, quirks))
+}
+
+/// Reads a file; its name is part of what is wrong with it.
+fn parse<T>(
+    workspace: &Workspace,
+    path: &Path,
+    parse: impl FnOnce(&str) -> Result<T, SourceError>,
+) -> Result<T> {
+    let shown = workspace.shown(path);
+    let text = fs::read_to_string(path).with_context(|| format!("cannot read {shown}"))?;
+    parse(&text).map_err(|error| anyhow!("{shown}: {error}"))
 }
 
 /// `manifest` as `init` reads it.
