@@ -294,4 +294,17 @@ proptest! {
             prop_assert!(ItsType::decode(value).event_bits() <= 32);
         }
     }
+    /// Every value is legal; only EnableLPIs changes, and status bits are written as zero.
+    #[test]
+    fn redistributor_decode_total(word in any::<u64>(), on in any::<bool>()) {
+        let value = word as u32;
+        let control = RedistributorControl::decode(value);
+        let written = control.with_lpis(on);
+        prop_assert_eq!(written & 1 == 1, on);
+        prop_assert_eq!(written & !1, value & !0x8000_000f);
+        prop_assert_eq!(RedistributorControl::decode(written).lpis_enabled(), on);
+        let kind = RedistributorType::decode(word);
+        prop_assert_eq!(u64::from(kind.affinity()), word >> 32);
+        prop_assert_eq!(u64::from(kind.processor()), word >> 8 & 0xffff);
+    }
 }

@@ -18,6 +18,7 @@ use alloc::rc::Rc;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::cell::RefCell;
+use core::ops::Bound;
 
 /// Where the control frame is.
 pub(super) const CONTROL_FRAME: u64 = 0x0808_0000;
@@ -219,8 +220,14 @@ impl ItsModel {
     /// The CPU acknowledges the lowest LPI that is pending and enabled.
     pub fn acknowledge(&self, cpu: usize) -> Option<Lpi> {
         let mut its = self.0.borrow_mut();
-        let pending: Vec<Lpi> = its.redistributors[cpu].pending.iter().copied().collect();
-        let lpi = pending.into_iter().find(|lpi| its.property(cpu, *lpi).enabled)?;
+        let mut next = its.redistributors[cpu].pending.first().copied();
+        while let Some(lpi) = next
+            && !its.property(cpu, lpi).enabled
+        {
+            let above = (Bound::Excluded(lpi), Bound::Unbounded);
+            next = its.redistributors[cpu].pending.range(above).next().copied();
+        }
+        let lpi = next?;
         its.redistributors[cpu].pending.remove(&lpi);
         its.redistributors[cpu].in_hand.push(lpi);
         Some(lpi)

@@ -119,7 +119,7 @@ pub(crate) fn alloc<B: BackEnd>(
 /// The CPUs take everything, and the quarantine empties.
 pub(crate) fn settle<B: BackEnd>(machine: &FakeMachine, core: &mut Core<B, FakeKernel>) {
     machine.take_events();
-    for _ in 0..100 {
+    for _ in 0..1000 {
         if core.tick(64) == 0 {
             return;
         }
