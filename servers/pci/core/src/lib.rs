@@ -6,6 +6,7 @@
 //!
 //! * [`enumerate`] finds the functions behind all bridges ([`Topology`]), [`Topology::find`] the one for a driver;
 //! * [`bars::probe`] decodes and sizes BARs, [`placement`] says which may be mapped without showing somebody else's;
+//! * [`assign::assign`] gives addresses to BARs that firmware left without;
 //! * [`msi::Msi`] and [`msix::Msix`] are the two message stores that PCI defines;
 //! * [`Topology::requesters`] says which requester ids a function's writes can carry;
 //! * [`policy`] decides what a driver may do to its own configuration space.
@@ -17,6 +18,7 @@
 extern crate alloc;
 
 mod address;
+pub mod assign;
 pub mod bars;
 mod buses;
 mod capability;

@@ -42,8 +42,14 @@ impl Range {
         self.end.saturating_sub(self.start)
     }
 
-    fn touches(self, other: Self) -> bool {
+    /// Whether the two have a byte in common.
+    pub fn touches(self, other: Self) -> bool {
         self.start < other.end && other.start < self.end
+    }
+
+    /// Whether all of `other` is in it.
+    pub fn contains(self, other: Self) -> bool {
+        self.start <= other.start && other.end <= self.end
     }
 }
 

@@ -4,7 +4,15 @@ use std::cell::Cell;
 
 use pci_core::{
     BusRange, Command, ConfigSpace, FunctionAddress, Kind, MAX_FUNCTIONS, Pair, Register, Topology,
-    Width, bars, capabilities, ecam_offset, enumerate, msi, msi::Msi, msix::Msix, policy,
+    Width,
+    assign::{Host, HostWindow, Note, assign},
+    bars,
+    bars::{Bar, Slot, Space},
+    capabilities, ecam_offset, enumerate, msi,
+    msi::Msi,
+    msix::Msix,
+    placement::Range,
+    policy,
 };
 use proptest::prelude::*;
 use tocsin_firmware::mcfg::Segment;
@@ -112,6 +120,37 @@ fn makes_sense(topology: &Topology, ranges: &[BusRange]) {
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+
+    /// All functions, of all buses, with six BARs that mean anything.
+    #[test]
+    fn assignment_ends(
+        seed: u64,
+        shape in shapes(),
+        log2 in prop::collection::vec(4u32..32, 6),
+        exact: bool,
+        end in 0u64..1 << 41,
+    ) {
+        let mut garbage = Garbage::new(seed, shape);
+        let topology = enumerate(&mut garbage, &[BusRange { segment: 0, first: 0, last: 255 }]);
+        let count = topology.functions().len();
+        let bar = |index: usize| {
+            let space = [Space::Io, Space::Memory32, Space::Memory64][index % 3];
+            let size = if space == Space::Io { 16 } else { 1 << log2[index] };
+            let address = if index == 4 { garbage.hash(topology.functions()[0].address, 0) } else { 0 };
+            let address = u64::from(address) & !(size - 1);
+            Slot::Present(Bar { index: index as u8, space, prefetchable: index < 4, address, size })
+        };
+        let one = if count > 0 { core::array::from_fn(bar) } else { Default::default() };
+        let mut bars = vec![one; count];
+        let pci = Range { start: end / 2, end };
+        let window = HostWindow { pci, cpu: 0, io: false, prefetchable: false };
+        let io = HostWindow { pci: Range { start: 0, end: 1 << 16 }, cpu: 0, io: true, prefetchable: false };
+        let host = Host { segment: 0, windows: vec![window, io], exact };
+        let notes = assign(&mut garbage, &topology, &mut bars, &host);
+        // Nothing takes what is written, but by chance.
+        let placed = notes.iter().filter(|note| matches!(note, Note::Placed { .. })).count();
+        prop_assert!(placed <= count * 6);
+    }
 
     #[test]
     fn enumeration_ends(seed: u64, shape in shapes(), first: u8, last: u8, segment in 0u16..2) {

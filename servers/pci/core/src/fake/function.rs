@@ -11,6 +11,12 @@ use crate::{
     msi, msix,
 };
 
+/// A bridge's windows: I/O, then memory and prefetchable memory, then the upper halves of the last and of the first.
+const IO_WINDOW: u16 = 0x1c;
+const MEMORY_WINDOW: u16 = 0x20;
+const PREFETCHABLE: u16 = 0x24;
+const PREFETCHABLE_UPPER: u16 = 0x28;
+
 /// A function's 4096 bytes: value, which bits can be written, which are cleared by writing 1.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FunctionModel {
@@ -51,7 +57,24 @@ impl FunctionModel {
         let mut function = Self::new(0x1b36, 0x000c, 1).class([0x06, 0x04, 0x00]);
         function.put(PRIMARY_BUS, &[primary, secondary, subordinate]);
         function.let_write(PRIMARY_BUS, &[0xff; 3]);
+        // I/O, memory and prefetchable windows with all their bits, closed (bridge §3.2.5.6 to §3.2.5.10).
+        function.put(IO_WINDOW, &[0xf1, 0x01]);
+        function.let_write(IO_WINDOW, &[0xf0; 2]);
+        function.put(MEMORY_WINDOW, &[0xf0, 0xff, 0, 0, 0xf1, 0xff, 0x01, 0]);
+        function.let_write(MEMORY_WINDOW, &[0xf0, 0xff].repeat(4));
+        function.let_write(PREFETCHABLE_UPPER, &[0xff; 12]);
         function
+    }
+
+    /// Makes a bridge one without I/O and with 32-bit memory windows only: the registers for the others are zero.
+    pub fn memory_only(mut self) -> Self {
+        for at in
+            [IO_WINDOW, IO_WINDOW + 1].into_iter().chain(PREFETCHABLE..PREFETCHABLE_UPPER + 12)
+        {
+            self.bytes[usize::from(at)] = 0;
+            self.writable[usize::from(at)] = 0;
+        }
+        self
     }
 
     /// Makes the bus numbers read-only.
