@@ -204,6 +204,7 @@ fn msi_map() {
     assert_eq!(foreign.map(0, 0x0108), None);
     let neither = ids(&|host: Node| host.without("msi-map"));
     assert_eq!(neither.map(0, 0x0108), None);
+    assert!(!neither.is_known() && parent.is_known());
 }
 
 #[test]

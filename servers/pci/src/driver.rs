@@ -108,7 +108,8 @@ fn slice(
         println!("pci: BAR {} of {address} is not handed out: {conflict:?}", bar.index);
         Error::NoSuchBar
     })?;
-    let Some(made) = windows.memory(pages) else {
+    let made = machine.cpu_range(pages).and_then(|pages| windows.memory(pages));
+    let Some(made) = made else {
         println!("pci: BAR {} of {address} lies outside of the windows", bar.index);
         return Err(Error::NoSuchBar);
     };

@@ -1,6 +1,5 @@
 //! Configuration space as memory.
 
-use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::cell::RefCell;
 
@@ -10,7 +9,8 @@ use pci_core::{BusRange, ConfigSpace, FunctionAddress, Register, Width, ecam_off
 use tocsin_abi::startup::Startup;
 use tocsin_abi::{Error, Handle, Rights};
 use tocsin_firmware::mcfg::Segment;
-use tocsin_firmware::{Blob, Mcfg, Signature};
+
+use crate::firmware::SEGMENT;
 
 /// Buses that stay mapped during enumeration, which goes bus by bus but looks back at
 /// bridges.
@@ -72,17 +72,11 @@ pub struct Ecam {
 }
 
 impl Ecam {
-    /// Joins the grants `ecam<n>` with what the MCFG says about them. Requester ids have no
-    /// segment, so only segment 0 is taken.
-    pub fn new(env: &Startup) -> Result<Self, String> {
-        let tables = firmware(env).map_err(|error| error.to_string())?;
-        let tables = tables.ok_or("the machine has no firmware tables")?;
-        let blob = Blob::parse(&tables).map_err(|error| error.to_string())?;
-        let table = blob.find(Signature::MCFG, 0).and_then(Mcfg::parse);
-        let table = table.map_err(|error| error.to_string())?;
+    /// Joins the grants `ecam<n>` with what firmware says about them.
+    pub fn new(env: &Startup, segments: &[Segment]) -> Self {
         let mut parts = Vec::new();
-        for segment in table.segments().flatten() {
-            if segment.segment != 0 {
+        for &segment in segments {
+            if segment.segment != SEGMENT {
                 println!("pci: segment {} is left alone", segment.segment);
                 continue;
             }
@@ -95,12 +89,7 @@ impl Ecam {
                 None => println!("pci: no grant for buses from {:#x}", segment.first_address()),
             }
         }
-        Ok(Self { parts, windows: RefCell::new(Vec::new()) })
-    }
-
-    /// Of a machine that has none.
-    pub const fn none() -> Self {
-        Self { parts: Vec::new(), windows: RefCell::new(Vec::new()) }
+        Self { parts, windows: RefCell::new(Vec::new()) }
     }
 
     /// The buses that it reaches.
@@ -184,14 +173,4 @@ impl ConfigSpace for Ecam {
             Width::Dword => mapping.write32(offset, value),
         });
     }
-}
-
-/// A copy of the firmware's tables, if init gave them.
-fn firmware(env: &Startup) -> Result<Option<Vec<u8>>, Error> {
-    let Some(entry) = env.find("firmware").filter(|entry| !entry.handle.is_none()) else {
-        return Ok(None);
-    };
-    let mapped = entry.value.next_multiple_of(4096);
-    let mapping = Mapping::new(entry.handle, 0, mapped, Rights::READ)?;
-    Ok(Some(mapping.to_vec(0, entry.value)))
 }

@@ -5,11 +5,14 @@ use alloc::vec::Vec;
 use core::fmt::{self, Write};
 
 use libsys::println;
+use pci_core::assign::{Host, Note, assign};
 use pci_core::bars::{self, Bar, Bars, Space};
-use pci_core::placement::Placement;
+use pci_core::placement::{Placement, Range};
 use pci_core::{FunctionAddress, Kind, Topology, enumerate};
 
 use crate::ecam::Ecam;
+use crate::firmware::SEGMENT;
+use crate::windows::Windows;
 
 /// What enumeration found.
 pub struct Machine {
@@ -19,25 +22,41 @@ pub struct Machine {
     pub topology: Topology,
     /// Who has which memory.
     pub placement: Placement,
-    bars: Vec<(FunctionAddress, Bars)>,
+    /// The functions' BARs, in their order.
+    bars: Vec<Bars>,
+    host: Host,
+    /// What was done about BARs without an address.
+    notes: Vec<Note>,
 }
 
 impl Machine {
-    /// Looks at every function and sizes its BARs. Nothing is claimed yet, so nothing is
-    /// disturbed.
-    pub fn enumerate(mut config: Ecam) -> Self {
+    /// Looks at every function, sizes its BARs and places those that firmware did not.
+    /// Nothing is claimed yet, so nothing is disturbed. Without a description of the host
+    /// bridge, what init left for PCI has to do.
+    pub fn enumerate(mut config: Ecam, host: Option<Host>, windows: &Windows) -> Self {
         let ranges = config.ranges();
         let topology = enumerate(&mut config, &ranges);
+        let probe = |function| bars::probe(&mut config, function);
+        let mut bars: Vec<Bars> = topology.functions().iter().map(probe).collect();
+        let host = host.unwrap_or_else(|| Host::of_holes(SEGMENT, &windows.ranges(), &bars));
+        let notes = assign(&mut config, &topology, &mut bars, &host);
         let mut placement = Placement::new();
-        let mut all = Vec::new();
-        for function in topology.functions() {
-            let bars = bars::probe(&mut config, function);
-            for bar in bars::present(&bars) {
+        for (function, bars) in topology.functions().iter().zip(&bars) {
+            for bar in bars::present(bars) {
                 placement.add(function.address, &bar);
             }
-            all.push((function.address, bars));
         }
-        Self { config, topology, placement, bars: all }
+        Self { config, topology, placement, bars, host, notes }
+    }
+
+    /// Where the CPU sees memory of a BAR. `None` where the host bridge does not forward it.
+    pub fn cpu_range(&self, range: Range) -> Option<Range> {
+        // Firmware without words for it has the same addresses on both sides.
+        if !self.host.exact {
+            return Some(range);
+        }
+        let start = self.host.cpu_address(range)?;
+        Some(Range::new(start, range.size()))
     }
 
     /// One BAR of a function.
@@ -47,7 +66,8 @@ impl Machine {
 
     /// What was found in each of a function's BAR registers.
     pub fn all_bars(&self, function: FunctionAddress) -> Option<&Bars> {
-        self.bars.iter().find(|(address, _)| *address == function).map(|(_, bars)| bars)
+        let functions = self.topology.functions();
+        self.bars.get(functions.binary_search_by_key(&function, |found| found.address).ok()?)
     }
 
     /// The BARs of a function.
@@ -86,6 +106,12 @@ impl Machine {
         }
         for finding in self.topology.findings() {
             println!("pci: {finding}");
+        }
+        // What was placed is in the lines above.
+        for note in &self.notes {
+            if !matches!(note, Note::Placed { .. }) {
+                println!("pci: {note}");
+            }
         }
     }
 }

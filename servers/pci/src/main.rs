@@ -7,17 +7,20 @@ extern crate alloc;
 mod claim;
 mod driver;
 mod ecam;
+mod firmware;
 mod machine;
+mod messages;
 mod quirks;
 mod reply;
 mod serve;
 mod windows;
 
 use ecam::Ecam;
+use firmware::Description;
 use libsys::println;
 use libsys::startup::Environment;
 use machine::Machine;
-use quirks::Quirks;
+use messages::Messages;
 use serve::Pci;
 use tocsin_abi::startup::Startup;
 use windows::Windows;
@@ -34,16 +37,16 @@ fn main(env: &'static Startup) -> u64 {
     };
     // Without configuration space there are no devices, which is an answer, not a failure:
     // whoever asks for one hears `NoSuchDevice`.
-    let config = Ecam::new(env).unwrap_or_else(|why| {
+    let description = Description::read(env).unwrap_or_else(|why| {
         println!("pci: no configuration space: {why}");
-        Ecam::none()
+        Description::default()
     });
-    let machine = Machine::enumerate(config);
+    let config = Ecam::new(env, &description.segments);
+    let windows = Windows::new(env);
+    let machine = Machine::enumerate(config, description.host, &windows);
     machine.print();
-    let error = reply::serve(
-        own,
-        &mut Pci::new(machine, Windows::new(env), Quirks::new(env), own, interrupt),
-    );
+    let messages = Messages::new(env, interrupt, description.ids);
+    let error = reply::serve(own, &mut Pci::new(machine, windows, own, messages));
     println!("pci: can not serve: {error}");
     1
 }

@@ -2,11 +2,11 @@
 
 use alloc::collections::BTreeMap;
 
-use init_control::{ClientGone, Release, SYSTEM_BADGE, SetDevice, SetSource, Source, Writes};
-use libsys::ipc::{self, Request};
+use init_control::Release;
+use libsys::ipc::Request;
 use libsys::object::{Capability, Endpoint};
-use libsys::{println, sys};
-use pci_core::{Function, SourceCheck, policy};
+use libsys::sys;
+use pci_core::policy;
 use tocsin_abi::{Handle, Rights};
 use tocsin_proto::pci::{Claim as Ask, Claimed, ConfigValue, Error, Request as Asked};
 use tocsin_proto::{Nothing, badge};
@@ -14,7 +14,7 @@ use tocsin_proto::{Nothing, badge};
 use crate::claim::Claim;
 use crate::driver;
 use crate::machine::Machine;
-use crate::quirks::Quirks;
+use crate::messages::Messages;
 use crate::reply::Reply;
 use crate::windows::Windows;
 
@@ -26,23 +26,16 @@ const ENDPOINT_RIGHTS: Rights =
 pub struct Pci {
     machine: Machine,
     windows: Windows,
-    quirks: Quirks,
-    /// This server's endpoint and the interrupt server's, to mint from.
+    /// This server's endpoint, to mint from.
     own: Handle,
-    interrupt: Handle,
+    messages: Messages,
     claims: BTreeMap<u16, Claim>,
 }
 
 impl Pci {
     /// With nothing claimed.
-    pub fn new(
-        machine: Machine,
-        windows: Windows,
-        quirks: Quirks,
-        own: Handle,
-        interrupt: Handle,
-    ) -> Self {
-        Self { machine, windows, quirks, own, interrupt, claims: BTreeMap::new() }
+    pub fn new(machine: Machine, windows: Windows, own: Handle, messages: Messages) -> Self {
+        Self { machine, windows, own, messages, claims: BTreeMap::new() }
     }
 
     /// Takes a device. Whoever had it loses it: only who speaks with badge zero, and so for
@@ -53,14 +46,13 @@ impl Pci {
         let function = *found.ok_or(Error::NoSuchDevice)?;
         let requester = function.address.id.bits();
         self.release(requester);
-        self.tell_source(&function)?;
-        self.tell_dma(&function)?;
+        self.messages.announce(&self.machine.topology, &function)?;
         let badge = badge::of_device(requester);
         let mint = |from: Handle| {
             let made = sys::handle_duplicate(from, ENDPOINT_RIGHTS, badge);
             made.map(|made| Endpoint::own(made.handle())).map_err(|_| Error::NoMemory)
         };
-        let endpoints = [mint(self.own)?, mint(self.interrupt)?];
+        let endpoints = [mint(self.own)?, mint(self.messages.interrupt())?];
         let page = self.machine.config.page(function.address);
         let page = page.ok_or(Error::NoSuchDevice)?.map_err(|_| Error::NoMemory)?;
         let bars = self.machine.all_bars(function.address);
@@ -72,50 +64,11 @@ impl Pci {
         Ok(())
     }
 
-    /// Tells the interrupt server which ids the device's messages arrive with, where a
-    /// bridge puts others in place of its own.
-    fn tell_source(&self, function: &Function) -> Result<(), Error> {
-        let own = function.address.id;
-        let requesters = self.machine.topology.requesters(function.address);
-        let source = match requesters.map(|requesters| requesters.check()) {
-            None => return Ok(()),
-            Some(SourceCheck::Exact(id)) if id == own => return Ok(()),
-            Some(SourceCheck::Exact(id)) => Source::Function(id.bits()),
-            Some(SourceCheck::Buses { first, last }) => Source::Buses { first, last },
-        };
-        println!("pci: messages of {own} arrive with its bridge's id ({source:x?})");
-        let set = SetSource { requester: own.bits(), source };
-        let told = self.tell(SetSource::LABEL, &set.words());
-        if told { Ok(()) } else { Err(Error::NoMemory) }
-    }
-
-    /// Tells the interrupt server what the manifest says of the device's DMA writes. It alone
-    /// knows whether that matters here.
-    fn tell_dma(&self, function: &Function) -> Result<(), Error> {
-        let Some(device) = self.quirks.dma_device_id(function) else { return Ok(()) };
-        let requester = function.address.id.bits();
-        let set = SetDevice { requester, writes: Writes::Dma, device };
-        let told = self.tell(SetDevice::LABEL, &set.words());
-        if told { Ok(()) } else { Err(Error::NoMemory) }
-    }
-
-    /// Says something to the interrupt server as one part of the system to another.
-    fn tell(&self, label: u32, words: &[u64]) -> bool {
-        let Ok(made) = sys::handle_duplicate(self.interrupt, Rights::CALL, SYSTEM_BADGE) else {
-            return false;
-        };
-        let system = Endpoint::own(made.handle());
-        ipc::call(system.handle(), label, words, &[]).is_ok_and(|reply| reply.label == 0)
-    }
-
     /// Takes back what a driver has. False when nobody has the device.
     fn release(&mut self, requester: u16) -> bool {
         let Some(claim) = self.claims.remove(&requester) else { return false };
         claim.end();
-        let gone = ClientGone { requester };
-        if !self.tell(ClientGone::LABEL, &gone.words()) {
-            println!("pci: the interrupt server did not hear that {requester:04x} is free");
-        }
+        self.messages.gone(requester);
         true
     }
 

@@ -45,6 +45,11 @@ impl Windows {
         Self { memory: memory.collect(), ports: ports.collect() }
     }
 
+    /// Where memory BARs can lie, as the CPU sees it.
+    pub fn ranges(&self) -> Vec<Range> {
+        self.memory.iter().map(|window| window.range).collect()
+    }
+
     /// Authority over a range of device memory. `None` when it is in no window.
     pub fn memory(&self, range: Range) -> Option<Result<Physical, Error>> {
         let window = find(&self.memory, range)?;
@@ -63,5 +68,5 @@ impl Windows {
 }
 
 fn find(windows: &[Window], range: Range) -> Option<&Window> {
-    windows.iter().find(|w| w.range.start <= range.start && range.end <= w.range.end)
+    windows.iter().find(|window| window.range.contains(range))
 }

@@ -57,6 +57,11 @@ impl<'a> DeviceIds<'a> {
         Self { rules, acpi: None }
     }
 
+    /// Whether firmware says anything about it.
+    pub fn is_known(&self) -> bool {
+        self.acpi.is_some() || !self.rules.is_empty()
+    }
+
     /// How messages arrive that leave PCI with this requester id. `None` where they come to no ITS.
     pub fn map(&self, segment: u16, requester: u16) -> Option<Arrival> {
         match &self.acpi {
