@@ -19,12 +19,13 @@ fn context(cpu: usize) -> Cx {
     Cx { cpu, exclusive: false, thread: Id::NONE, process: Id::NONE }
 }
 
-/// A device's interrupt. Constant work: table, message, port, thread.
+/// A device's interrupt that the interrupt controller does not hold back. Constant work:
+/// table, message, port, thread.
 #[inline(always)]
-pub fn device(vector: u8) -> *const Frame {
+pub fn device(vector: u16) -> *const Frame {
     let cpu = arch::cpu_index();
     sync::enter(cpu);
-    arch::end_of_interrupt();
+    arch::end_of_interrupt(vector);
     match state::get().device_event_fast(cpu, vector) {
         Some(thread) => switch_to(cpu, thread),
         None => device_in_general(cpu, vector),
@@ -32,7 +33,7 @@ pub fn device(vector: u8) -> *const Frame {
 }
 
 #[inline(never)]
-fn device_in_general(cpu: usize, vector: u8) -> *const Frame {
+fn device_in_general(cpu: usize, vector: u16) -> *const Frame {
     let kernel = state::get();
     if kernel.device_event(context(cpu), vector).is_err() {
         exclusively(cpu, |kernel, cx| kernel.device_event(cx, vector));
@@ -44,7 +45,7 @@ fn device_in_general(cpu: usize, vector: u8) -> *const Frame {
 pub fn timer() -> *const Frame {
     let cpu = arch::cpu_index();
     sync::enter(cpu);
-    arch::end_of_interrupt();
+    arch::end_of_interrupt(arch::TIMER_VECTOR);
     if state::get().timer_interrupt(context(cpu)).is_err() {
         exclusively(cpu, |kernel, cx| kernel.timer_interrupt(cx));
     }
@@ -56,18 +57,18 @@ pub fn timer() -> *const Frame {
 pub fn poke() -> *const Frame {
     let cpu = arch::cpu_index();
     sync::enter(cpu);
-    arch::end_of_interrupt();
+    arch::end_of_interrupt(arch::POKE_VECTOR);
     state::get().poke_interrupt(context(cpu));
     resume(cpu)
 }
 
 /// Nothing happened, unless a device sent the vector of nothing: that is in service, and
 /// would hold up all others if it were not ended.
-pub fn spurious(vector: u8) -> *const Frame {
+pub fn spurious(vector: u16) -> *const Frame {
     let cpu = arch::cpu_index();
     sync::enter(cpu);
     if arch::in_service(vector) {
-        arch::end_of_interrupt();
+        arch::end_of_interrupt(vector);
     }
     resume(cpu)
 }

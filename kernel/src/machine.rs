@@ -2,7 +2,7 @@
 
 use core::mem::offset_of;
 
-use kernel_core::Platform;
+use kernel_core::{Platform, VectorSpace};
 use tocsin_abi::ipc::IpcBuffer;
 use tocsin_abi::limits::{IPC_HANDLES, IPC_WORDS, PAGE_BYTES, USER_END};
 use tocsin_abi::{Error, Handle, Rights};
@@ -179,8 +179,25 @@ impl Platform for Machine {
         arch::early_print(text);
     }
 
-    fn device_vectors(&self) -> (u8, u8) {
-        arch::DEVICE_VECTORS
+    fn vector_space(&self) -> VectorSpace {
+        arch::vector_space()
+    }
+
+    #[inline(always)]
+    fn vector_place(&self, cpu: usize, vector: u16) -> usize {
+        arch::vector_place(cpu, vector)
+    }
+
+    fn check_level(&self, vector: u16) -> Result<(), Error> {
+        arch::check_level(vector)
+    }
+
+    fn complete(&self, vector: u16) {
+        arch::complete(vector);
+    }
+
+    fn machine_end(&self, success: bool) {
+        arch::end(success)
     }
 
     fn cpu_hardware_id(&self, cpu: usize) -> u64 {

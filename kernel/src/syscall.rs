@@ -71,7 +71,7 @@ macro_rules! exclusive_calls {
 exclusive_calls! {
     handle_close(kernel, cx, a) = kernel.handle_close(cx, handle(a[0]));
     message_create(kernel, cx, a) = kernel.message_create(cx, handle(a[0]), a[1], a[2], a[3]);
-    message_activate(kernel, cx, a) = kernel.message_activate(cx, handle(a[0]), a[1], a[2]);
+    message_activate(kernel, cx, a) = kernel.message_activate(cx, handle(a[0]), a[1], a[2], a[3]);
     message_deactivate(kernel, cx, a) = kernel.message_deactivate(cx, handle(a[0]));
     message_bind(kernel, cx, a) = kernel.message_bind(cx, handle(a[0]), handle(a[1]), a[2]);
     message_unbind(kernel, cx, a) = kernel.message_unbind(cx, handle(a[0]));
@@ -400,7 +400,7 @@ fn dispatch(kernel: &System, cx: Cx, number: u64, a: Arguments) -> Outcome {
         Syscall::TimerSet => kernel.timer_set(cx, h, a[1]),
         Syscall::TimerCancel => kernel.timer_cancel(cx, h),
         Syscall::MessageCreate => kernel.message_create(cx, h, a[1], a[2], a[3]),
-        Syscall::MessageActivate => kernel.message_activate(cx, h, a[1], a[2]),
+        Syscall::MessageActivate => kernel.message_activate(cx, h, a[1], a[2], a[3]),
         Syscall::MessageSettle => kernel.message_settle(cx, h),
         Syscall::MessageDeactivate => kernel.message_deactivate(cx, h),
         Syscall::MessageBlock => kernel.message_block(cx, h),
@@ -413,9 +413,11 @@ fn dispatch(kernel: &System, cx: Cx, number: u64, a: Arguments) -> Outcome {
         Syscall::ControlBind => kernel.control_bind(cx, h, handle(a[1])),
         Syscall::ControlInfo => kernel.control_info(cx, h, a[1]),
         Syscall::VectorDrain => kernel.vector_drain(cx, h, a[1], a[2]),
+        Syscall::MessageAcknowledge => kernel.message_acknowledge(cx, h),
         Syscall::DebugWrite => kernel.debug_write(cx, h, a[1], a[2]),
         Syscall::DebugBind => kernel.debug_bind(cx, h, handle(a[1]), a[2]),
         Syscall::DebugRead => kernel.debug_read(cx, h, a[1], a[2]),
         Syscall::DebugStats => kernel.debug_stats(cx, h),
+        Syscall::MachineEnd => kernel.machine_end(cx, h, a[1]),
     }
 }

@@ -107,7 +107,7 @@ impl<P: Platform> Kernel<P> {
                 }
                 &message.handles
             }
-            Kind::MessageControl | Kind::DebugLog => return u32::MAX,
+            Kind::MessageControl | Kind::DebugLog | Kind::Machine => return u32::MAX,
         };
         cell.set(cell.get().wrapping_add_signed(delta));
         cell.get()
@@ -418,7 +418,7 @@ impl<P: Platform> Kernel<P> {
             Kind::Physical | Kind::IoPorts => self.destroy_range(slot.id()),
             Kind::Timer => self.destroy_timer(slot.id()),
             Kind::Message => self.destroy_message(slot.id()),
-            Kind::MessageControl | Kind::DebugLog => {}
+            Kind::MessageControl | Kind::DebugLog | Kind::Machine => {}
         }
     }
 }

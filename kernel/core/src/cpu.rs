@@ -6,10 +6,10 @@ use tocsin_abi::limits::PRIORITIES;
 
 use crate::arena::Id;
 use crate::objects::{ThreadId, ThreadQueue};
-use crate::vectors::Entry;
 
 /// One CPU's part of the kernel's state: used by its own local context, or by anybody's
-/// exclusive one.
+/// exclusive one. Aligned so that no two CPUs share a cache line.
+#[repr(align(64))]
 pub struct Cpu {
     /// The thread on it.
     pub current: Cell<ThreadId>,
@@ -25,13 +25,13 @@ pub struct Cpu {
     pub armed: Cell<u64>,
     /// End of the running thread's time slice; `u64::MAX` while it need not share.
     pub slice_end: Cell<u64>,
-    /// The vector table: straight to the message.
-    pub vectors: [Entry; 256],
     /// Pokes asked for, and answered: an answered poke proves that every event that was
     /// in flight before it has been taken.
     pub pokes_asked: Cell<u64>,
     /// See `pokes_asked`.
     pub pokes_done: Cell<u64>,
+    /// The poke of the round that is under way (see `vectors::Round`).
+    pub round_poke: Cell<u64>,
     /// Events on vectors that belong to nobody.
     pub strays: Cell<u64>,
 }
@@ -46,9 +46,9 @@ impl Default for Cpu {
             due: Cell::new(u32::MAX),
             armed: Cell::new(u64::MAX),
             slice_end: Cell::new(u64::MAX),
-            vectors: core::array::from_fn(|_| Entry::default()),
             pokes_asked: Cell::new(0),
             pokes_done: Cell::new(0),
+            round_poke: Cell::new(0),
             strays: Cell::new(0),
         }
     }

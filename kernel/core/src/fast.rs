@@ -198,10 +198,10 @@ impl<P: Platform> Kernel<P> {
     pub fn device_event_fast(
         &self,
         cpu_index: usize,
-        vector: u8,
+        vector: u16,
     ) -> Option<&'static Thread<P::Frame>> {
         let cpu = self.cpu(cpu_index);
-        let entry = &cpu.vectors[vector as usize];
+        let entry = self.vectors.get(self.platform.vector_place(cpu_index, vector))?;
         if entry.usage.get() != Use::Live {
             return None;
         }

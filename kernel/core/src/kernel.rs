@@ -15,6 +15,7 @@ use crate::port::Port;
 use crate::process::Process;
 use crate::slot::Slot;
 use crate::thread::Thread;
+use crate::vectors::{Entry, Round};
 
 /// Where an operation runs and on whose behalf.
 #[derive(Clone, Copy, Debug)]
@@ -100,6 +101,10 @@ pub struct Kernel<P: Platform> {
     pub control: Control,
     /// The kernel's log.
     pub log: Log,
+    /// The vector table: from a CPU event straight to the message.
+    pub vectors: &'static [Entry],
+    /// Proof that no CPU has an old event of a shared vector in hand.
+    pub round: Round,
     /// Processes being torn down: head of a list through `Process::dying_next`.
     pub dying: Cell<ProcessId>,
 }

@@ -24,6 +24,7 @@ pub mod caps;
 pub mod clock;
 pub mod cpu;
 pub mod create;
+pub mod drain;
 pub mod fast;
 pub mod ipc;
 pub mod kernel;
@@ -44,4 +45,4 @@ mod tests;
 
 pub use arena::{Arena, Id, Item};
 pub use kernel::{Cx, Kernel, Stop};
-pub use platform::{Frame, Platform};
+pub use platform::{Frame, Platform, VectorSpace};

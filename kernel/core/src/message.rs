@@ -2,7 +2,7 @@
 
 use core::cell::Cell;
 
-use tocsin_abi::{Error, Handle, Kind, MessageState, MessageStatus, PacketKind, Rights};
+use tocsin_abi::{Error, Handle, Kind, MessageState, MessageStatus, PacketKind, Rights, Trigger};
 
 use crate::arena::Id;
 use crate::kernel::{Cx, Kernel, Outcome, Stop};
@@ -21,6 +21,18 @@ pub struct Control {
     pub port_generation: Cell<u32>,
 }
 
+/// Who the interrupt controller waits for before it raises a level message again.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Held {
+    /// Nobody.
+    #[default]
+    No,
+    /// The owner, who was told: `message_acknowledge`.
+    Owner,
+    /// Whoever blocked it; the owner was not told: `message_unblock`.
+    Muted,
+}
+
 /// One message: at most one CPU event, at most one port.
 pub struct Message {
     /// Its packet.
@@ -36,15 +48,19 @@ pub struct Message {
     /// CPU of its vector.
     pub cpu: Cell<u8>,
     /// Its vector; zero: none.
-    pub vector: Cell<u8>,
+    pub vector: Cell<u16>,
     /// CPU of the vector it moves away from.
     pub old_cpu: Cell<u8>,
-    /// That vector; zero: none.
-    pub old_vector: Cell<u8>,
+    /// That vector; zero: none. Where CPUs share vectors it is the same one.
+    pub old_vector: Cell<u16>,
     /// CPU of the last event.
     pub last_cpu: Cell<u8>,
     /// A storm notice has been sent.
     pub stormed: Cell<bool>,
+    /// Its vector is level triggered.
+    pub is_level: Cell<bool>,
+    /// Its vector is held back by the interrupt controller.
+    pub held: Cell<Held>,
     /// Events that came while no port was bound.
     pub pending: Cell<u32>,
     /// Data of the pair.
@@ -87,6 +103,8 @@ impl Default for Message {
             old_vector: Cell::default(),
             last_cpu: Cell::default(),
             stormed: Cell::default(),
+            is_level: Cell::default(),
+            held: Cell::default(),
             pending: Cell::default(),
             data: Cell::default(),
             address: Cell::default(),
@@ -106,7 +124,7 @@ impl Default for Message {
 
 reset_cells!(Message {
     binder: Id::NONE,    state: MessageState::Reserved, home: NO_CPU, cpu: 0, vector: 0, old_cpu: 0,
-    old_vector: 0, last_cpu: 0, stormed: false, pending: 0, data: 0, address: 0,
+    old_vector: 0, last_cpu: 0, stormed: false, is_level: false, held: Held::No, pending: 0, data: 0, address: 0,
     delivered: 0, coalesced: 0, blocked: 0, rate_events: 0, window_events: 0,
     window_ticks: 0, window_start: 0, clients: 0, handles: 0, payer: Id::NONE;
     node, notice
@@ -191,25 +209,54 @@ impl<P: Platform> Kernel<P> {
     ///
     /// # Errors
     /// Those of the call.
-    pub fn message_activate(&self, cx: Cx, handle: Handle, cpu: u64, vector: u64) -> Outcome {
+    pub fn message_activate(
+        &self,
+        cx: Cx,
+        handle: Handle,
+        cpu: u64,
+        vector: u64,
+        trigger: u64,
+    ) -> Outcome {
         let id = self.need_message(cx, handle, Rights::CONTROL)?;
         let message = self.messages.get(id);
-        let entry = self.free_entry(cpu, vector)?;
+        let entry = self.entry(cpu, vector)?;
+        // `entry` has found it to be one.
+        let vector = vector as u16;
+        let trigger = Trigger::from_code(trigger).ok_or(Error::BadArgument)?;
+        let is_level = trigger == Trigger::Level;
+        if is_level {
+            self.platform.check_level(vector)?;
+        }
+        let moves = message.vector.get() != 0;
+        // Where CPUs share vectors, a move is to another CPU with the same one.
+        let keeps =
+            moves && message.vector.get() == vector && self.platform.vector_space().is_shared;
+        if !keeps && entry.usage.get() != Use::Free && !self.was_own(entry, id) {
+            return Err(Error::VectorInUse.into());
+        }
         if message.old_vector.get() != 0 {
             return Err(Error::BadState.into());
         }
-        self.take_entry(entry, id);
-        if message.vector.get() == 0 {
-            message.state.set(MessageState::Active);
-            message.home.set(cpu as u8);
-            message.last_cpu.set(cpu as u8);
-        } else {
+        if moves && message.is_level.get() != is_level {
+            return Err(Error::BadArgument.into());
+        }
+        if !keeps {
+            self.take_entry(entry, id);
+            // What the last owner, or nobody, has left held.
+            self.platform.complete(vector);
+        }
+        if moves {
             message.old_cpu.set(message.cpu.get());
             message.old_vector.set(message.vector.get());
             message.home.set(NO_CPU);
+        } else {
+            message.state.set(MessageState::Active);
+            message.home.set(cpu as u8);
+            message.last_cpu.set(cpu as u8);
+            message.is_level.set(is_level);
         }
         message.cpu.set(cpu as u8);
-        message.vector.set(vector as u8);
+        message.vector.set(vector);
         Ok(0)
     }
 
@@ -220,10 +267,17 @@ impl<P: Platform> Kernel<P> {
     pub fn message_settle(&self, cx: Cx, handle: Handle) -> Outcome {
         let id = self.need_message(cx, handle, Rights::CONTROL)?;
         let message = self.messages.get(id);
-        if message.old_vector.get() == 0 {
+        let old = message.old_vector.get();
+        if old == 0 {
             return Err(Error::BadState.into());
         }
-        self.quarantine(message.old_cpu.get(), message.old_vector.replace(0), Use::Moved);
+        message.old_vector.set(0);
+        // An event in the hands of the former CPU is the message's all the same where both
+        // have one vector: nothing is to be drained then.
+        let keeps = old == message.vector.get() && self.platform.vector_space().is_shared;
+        if !keeps {
+            self.quarantine(message.old_cpu.get(), old, Use::Moved);
+        }
         message.home.set(message.cpu.get());
         Ok(0)
     }
@@ -238,10 +292,35 @@ impl<P: Platform> Kernel<P> {
         if message.state.get() == MessageState::Reserved {
             return Err(Error::BadState.into());
         }
+        self.let_go(message);
         self.retire_vectors(message);
         message.state.set(MessageState::Reserved);
         message.home.set(NO_CPU);
         Ok(0)
+    }
+
+    /// `message_acknowledge`.
+    ///
+    /// # Errors
+    /// Those of the call.
+    pub fn message_acknowledge(&self, cx: Cx, handle: Handle) -> Outcome {
+        let id = self.need(cx, handle, Kind::Message, Rights::BIND)?.id();
+        let message = self.messages.get(id);
+        if !cx.may(message.home.get()) {
+            return Err(Stop::Escalate);
+        }
+        if message.held.get() != Held::Owner {
+            return Err(Error::BadState.into());
+        }
+        self.let_go(message);
+        Ok(0)
+    }
+
+    /// The interrupt controller waits for nobody any more.
+    fn let_go(&self, message: &Message) {
+        if message.held.replace(Held::No) != Held::No {
+            self.platform.complete(message.vector.get());
+        }
     }
 
     /// `message_block`.
@@ -271,6 +350,10 @@ impl<P: Platform> Kernel<P> {
         message.state.set(MessageState::Active);
         message.stormed.set(false);
         message.window_events.set(0);
+        // What came meanwhile was told to nobody: a level that is still there comes again.
+        if message.held.get() == Held::Muted {
+            self.let_go(message);
+        }
         Ok(0)
     }
 
@@ -404,6 +487,7 @@ impl<P: Platform> Kernel<P> {
     /// The last handle is gone: silent from here on.
     pub fn destroy_message(&self, id: MessageId) {
         let message = self.messages.get(id);
+        self.let_go(message);
         self.retire_vectors(message);
         self.withdraw(Source::new(Tag::Message, id.index()), &message.node);
         self.withdraw(Source::new(Tag::Notice, id.index()), &message.notice);

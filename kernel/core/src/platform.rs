@@ -16,6 +16,17 @@ pub trait Frame: Default {
     fn restart(&self, number: u64, argument0: u64);
 }
 
+/// Which CPU events devices can have.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct VectorSpace {
+    /// Lowest number.
+    pub first: u16,
+    /// Highest number.
+    pub last: u16,
+    /// All CPUs have the same numbers, and an event can come on any CPU.
+    pub is_shared: bool,
+}
+
 /// The machine, as the core sees it.
 pub trait Platform {
     /// Saved registers of a thread.
@@ -103,8 +114,21 @@ pub trait Platform {
     fn io_write(&self, port: u16, width: u64, value: u64) -> Result<(), Error>;
     /// Writes the kernel's log to where a person sees it before there are servers.
     fn early_print(&self, text: &[u8]);
-    /// First and last vector that devices can have.
-    fn device_vectors(&self) -> (u8, u8);
+    /// The numbers of CPU events that devices can have.
+    fn vector_space(&self) -> VectorSpace;
+    /// Where in the vector table an event on `cpu` is; past its end for a number that no
+    /// device can have. The interrupt path asks this each time.
+    fn vector_place(&self, cpu: usize, vector: u16) -> usize;
+    /// Whether events of this vector can be level triggered.
+    ///
+    /// # Errors
+    /// `NotSupported` where none can, `BadArgument` where others can.
+    fn check_level(&self, vector: u16) -> Result<(), Error>;
+    /// Lets the interrupt controller raise a vector again that it holds back since the CPU
+    /// took it. Does nothing for vectors that are not held.
+    fn complete(&self, vector: u16);
+    /// Powers the machine off; returns where nothing does that.
+    fn machine_end(&self, success: bool);
     /// What a remapper calls CPU `cpu`.
     fn cpu_hardware_id(&self, cpu: usize) -> u64;
 }

@@ -1,19 +1,21 @@
-//! The vector space: which message each vector of each CPU leads to, and quarantine.
+//! The vector space: which message each CPU event leads to.
 //!
-//! A vector that a message gives up is not free: events may be in flight. It stays in
-//! quarantine until its CPU has answered two pokes that were sent after the remapper was
-//! told. The poke has the lowest vector of all, so the CPU has taken every device event
-//! that arrived before it.
+//! On x86 each CPU has vectors of its own. On aarch64 a vector is an INTID, a number that
+//! all CPUs share, and an event can come on any CPU that it is routed to. Both are places in
+//! one table; [`Platform::vector_place`] finds them.
+//!
+//! What happens to a vector that a message gives up is in `drain`.
 
 use core::cell::Cell;
 
 use tocsin_abi::{Error, Handle, Kind, MessageState, Rights};
 
-use crate::arena::Id;
 use crate::kernel::{Cx, Kernel, Outcome, Stop};
-use crate::message::Message;
+use crate::message::{Held, Message};
 use crate::objects::MessageId;
 use crate::platform::{Frame, Platform};
+
+pub use crate::drain::Round;
 
 /// What a vector is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -29,7 +31,7 @@ pub enum Use {
     Retired,
 }
 
-/// One vector of one CPU.
+/// One vector.
 #[derive(Default)]
 pub struct Entry {
     /// The message that it is, or was, for.
@@ -38,10 +40,10 @@ pub struct Entry {
     pub generation: Cell<u32>,
     /// What it is.
     pub usage: Cell<Use>,
-    /// The poke whose answer is waited for; zero: not asked yet.
-    pub token: Cell<u64>,
-    /// One poke has been answered since the quarantine began.
+    /// One poke has been answered since the quarantine began (vectors of one CPU).
     pub answered: Cell<bool>,
+    /// The poke, or the round, whose end is waited for; zero: not asked yet.
+    pub token: Cell<u64>,
 }
 
 impl<P: Platform> Kernel<P> {
@@ -51,13 +53,38 @@ impl<P: Platform> Kernel<P> {
     /// `Escalate` when the message or its port is homed elsewhere; the event must then
     /// be given again in an exclusive context.
     #[inline(always)]
-    pub fn device_event(&self, cx: Cx, vector: u8) -> Result<(), Stop> {
-        let cpu = self.cpu(cx.cpu);
-        let entry = &cpu.vectors[vector as usize];
+    pub fn device_event(&self, cx: Cx, vector: u16) -> Result<(), Stop> {
+        let Some(entry) = self.vectors.get(self.platform.vector_place(cx.cpu, vector)) else {
+            return self.stray(cx);
+        };
         if entry.usage.get() == Use::Live {
             return self.message_event(cx, entry.message.get());
         }
         self.late_event(cx, entry)
+    }
+
+    /// A device event that the interrupt controller holds back from now on (an SPI on
+    /// aarch64): it can not come again before it is completed. An edge is completed at once,
+    /// a level when its owner says so, and a stray one never, so that it can not storm;
+    /// `message_activate` completes what was left.
+    ///
+    /// # Errors
+    /// As [`Kernel::device_event`].
+    pub fn held_event(&self, cx: Cx, vector: u16) -> Result<(), Stop> {
+        let place = self.platform.vector_place(cx.cpu, vector);
+        let live = self.vectors.get(place).filter(|entry| entry.usage.get() == Use::Live);
+        let Some(entry) = live else {
+            return self.device_event(cx, vector);
+        };
+        let message = self.messages.get(entry.message.get());
+        let blocked = message.state.get() == MessageState::Blocked;
+        self.message_event(cx, entry.message.get())?;
+        if message.is_level.get() {
+            message.held.set(if blocked { Held::Muted } else { Held::Owner });
+        } else {
+            self.platform.complete(vector);
+        }
+        Ok(())
     }
 
     /// An event on a vector that is not live: stray, or in flight during a change.
@@ -76,38 +103,38 @@ impl<P: Platform> Kernel<P> {
                 message.blocked.set(message.blocked.get() + 1);
                 Ok(())
             }
-            _ => {
-                let cpu = self.cpu(cx.cpu);
-                cpu.strays.set(cpu.strays.get() + 1);
-                Ok(())
-            }
+            _ => self.stray(cx),
         }
     }
 
-    /// The poke interrupt: everything in flight before it has been taken.
-    pub fn poke_interrupt(&self, cx: Cx) {
+    /// An event that belongs to nobody.
+    #[cold]
+    fn stray(&self, cx: Cx) -> Result<(), Stop> {
         let cpu = self.cpu(cx.cpu);
-        cpu.pokes_done.set(cpu.pokes_asked.get());
+        cpu.strays.set(cpu.strays.get() + 1);
+        Ok(())
     }
 
-    fn entry(&self, cpu: u64, vector: u64) -> Result<&Entry, Error> {
+    /// The vector that a server names.
+    pub(crate) fn entry(&self, cpu: u64, vector: u64) -> Result<&'static Entry, Error> {
         if cpu >= self.cpu_count.get() as u64 {
             return Err(Error::BadCpu);
         }
-        let (first, last) = self.platform.device_vectors();
-        if vector < u64::from(first) || vector > u64::from(last) {
+        let space = self.platform.vector_space();
+        let number = u16::try_from(vector).map_err(|_| Error::BadVector)?;
+        if number < space.first || number > space.last {
             return Err(Error::BadVector);
         }
-        Ok(&self.cpu(cpu as usize).vectors[vector as usize & 0xff])
+        let place = self.platform.vector_place(cpu as usize, number);
+        self.vectors.get(place).ok_or(Error::BadVector)
     }
 
-    /// A free vector, for `message_activate`.
-    ///
-    /// # Errors
-    /// `BadCpu`, `BadVector`, `VectorInUse`.
-    pub fn free_entry(&self, cpu: u64, vector: u64) -> Result<&Entry, Error> {
-        let entry = self.entry(cpu, vector)?;
-        if entry.usage.get() == Use::Free { Ok(entry) } else { Err(Error::VectorInUse) }
+    /// The vector of a message, or of a CPU in quarantine. Zero is none.
+    fn held_entry(&self, cpu: u8, vector: u16) -> Option<&'static Entry> {
+        if vector == 0 {
+            return None;
+        }
+        self.vectors.get(self.platform.vector_place(cpu as usize, vector))
     }
 
     /// Gives a vector to a message.
@@ -119,49 +146,28 @@ impl<P: Platform> Kernel<P> {
         entry.answered.set(false);
     }
 
+    /// Whether a vector in quarantine was this message's, and so can be its again: what is
+    /// still in flight is its own. Only where a message keeps its vector for good, that is
+    /// where CPUs share vectors; elsewhere the remapper may still name another CPU's.
+    pub fn was_own(&self, entry: &Entry, id: MessageId) -> bool {
+        self.platform.vector_space().is_shared
+            && entry.usage.get() == Use::Retired
+            && entry.message.get() == id
+            && entry.generation.get() == self.messages.item(id).generation.get()
+    }
+
     /// Puts a vector into quarantine.
-    pub fn quarantine(&self, cpu: u8, vector: u8, usage: Use) {
-        if vector != 0 {
-            self.cpu(cpu as usize).vectors[vector as usize].usage.set(usage);
+    pub fn quarantine(&self, cpu: u8, vector: u16, usage: Use) {
+        if let Some(entry) = self.held_entry(cpu, vector) {
+            entry.usage.set(usage);
         }
     }
 
     /// Quarantines all vectors of a message.
     pub fn retire_vectors(&self, message: &Message) {
-        self.quarantine(message.cpu.get(), message.vector.replace(0), Use::Retired);
-        self.quarantine(message.old_cpu.get(), message.old_vector.replace(0), Use::Retired);
-    }
-
-    /// `vector_drain`.
-    ///
-    /// # Errors
-    /// Those of the call.
-    pub fn vector_drain(&self, cx: Cx, handle: Handle, cpu: u64, vector: u64) -> Outcome {
-        cx.need_exclusive()?;
-        self.need(cx, handle, Kind::MessageControl, Rights::CONTROL)?;
-        let entry = self.entry(cpu, vector)?;
-        if !matches!(entry.usage.get(), Use::Moved | Use::Retired) {
-            return Err(Error::BadState.into());
-        }
-        let home = self.cpu(cpu as usize);
-        let asked = entry.token.get() != 0;
-        if asked && home.pokes_done.get() < entry.token.get() {
-            return Err(Error::Busy.into());
-        }
-        // The first answer may be that to an older poke, which the CPU had accepted
-        // before we asked: then events of that time are still pending behind it. To answer
-        // a second one it must have let interrupts in between, and devices come first.
-        if !asked || !entry.answered.replace(true) {
-            home.pokes_asked.set(home.pokes_asked.get() + 1);
-            entry.token.set(home.pokes_asked.get());
-            self.platform.poke(cpu as usize);
-            return Err(Error::Busy.into());
-        }
-        entry.usage.set(Use::Free);
-        entry.message.set(Id::NONE);
-        entry.token.set(0);
-        entry.answered.set(false);
-        Ok(0)
+        let (vector, old) = (message.vector.replace(0), message.old_vector.replace(0));
+        self.quarantine(message.cpu.get(), vector, Use::Retired);
+        self.quarantine(message.old_cpu.get(), old, Use::Retired);
     }
 
     /// `control_info`.
@@ -173,13 +179,25 @@ impl<P: Platform> Kernel<P> {
         if cpu >= self.cpu_count.get() as u64 {
             return Err(Error::BadCpu.into());
         }
-        let (first, last) = self.platform.device_vectors();
-        self.frame(cx).set_values4([
+        let space = self.platform.vector_space();
+        let frame = self.frame(cx);
+        frame.set_values4([
             self.cpu_count.get() as u64,
-            u64::from(first),
-            u64::from(last),
+            u64::from(space.first),
+            u64::from(space.last),
             self.platform.cpu_hardware_id(cpu as usize),
         ]);
+        frame.set_value(4, u64::from(space.is_shared));
+        Ok(0)
+    }
+
+    /// `machine_end`.
+    ///
+    /// # Errors
+    /// Those of the call.
+    pub fn machine_end(&self, cx: Cx, handle: Handle, code: u64) -> Outcome {
+        self.need(cx, handle, Kind::Machine, Rights::CONTROL)?;
+        self.platform.machine_end(code == 0);
         Ok(0)
     }
 }

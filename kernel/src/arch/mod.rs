@@ -19,11 +19,13 @@
 //! | `set_frame`, `current_frame` | where the next entry saves registers; where this one did |
 //! | `paging` | page tables: create, plan, map, unmap, translate |
 //! | `now`, `ticks_per_second`, `arm_timer` | the counter and this CPU's timer |
-//! | `poke`, `end_of_interrupt`, `pause` | interrupt controller and spin hint |
+//! | `poke`, `end_of_interrupt(vector)`, `pause` | interrupt controller and spin hint |
+//! | `TIMER_VECTOR`, `POKE_VECTOR` | the kernel's own vectors |
 //! | `in_service` | whether an interrupt of this vector is being taken |
 //! | `take_forged_interrupt` | whether an exception is none, but a device's message |
 //! | `io_read`, `io_write`, `IO_PORTS` | I/O ports and their number, or `NotSupported` and none |
-//! | `device_vectors`, `hardware_id` | vector space facts for remappers |
+//! | `vector_space`, `vector_places`, `vector_place`, `hardware_id` | the vectors that devices can have, the size of their table, where one is in it, what remappers call a CPU |
+//! | `check_level`, `complete` | vectors that the interrupt controller holds back until they are completed, or none |
 
 #[cfg(target_arch = "x86_64")]
 mod x86_64;

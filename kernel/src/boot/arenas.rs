@@ -7,6 +7,7 @@ use kernel_core::arena::Reset;
 use kernel_core::cpu::Cpu;
 use kernel_core::log::Log;
 use kernel_core::message::Control;
+use kernel_core::vectors::Round;
 use kernel_core::{Arena, Id, Item, Kernel};
 use tocsin_abi::limits::MAX_CPUS;
 
@@ -66,6 +67,8 @@ pub fn kernel() -> System {
         mappings: arena(slots / 8),
         timers: arena(slots / 32),
         messages: arena(slots / 3),
+        vectors: array(crate::arch::vector_places()),
+        round: Round::default(),
         control: Control::default(),
         log: Log::default(),
         dying: Cell::new(Id::NONE),

@@ -185,6 +185,7 @@ fn fill_page(cx: Cx, physical: u64, device_tree: Option<(u64, u64)>) -> Result<(
     push("log", root(cx, Kind::DebugLog, 0, full(Kind::DebugLog))?, 0, 0)?;
     let control = root(cx, Kind::MessageControl, 0, full(Kind::MessageControl))?;
     push("message-control", control, 0, 0)?;
+    push("machine", root(cx, Kind::Machine, 0, full(Kind::Machine))?, 0, 0)?;
     let physical = range(cx, Kind::Physical, 0, PHYSICAL_BYTES, full(Kind::Physical))?;
     push("physical", physical, PHYSICAL_BYTES, 0)?;
     if arch::IO_PORTS != 0 {

@@ -13,8 +13,19 @@
 //! | `rdi rsi rdx r10 r8 r9` | arguments 0 to 5 | values 0 to 5 |
 //! | `rcx r11` | | destroyed by `syscall` itself |
 //!
-//! Callee-saved registers (`rbx rbp r12..r15 rsp`) survive; nothing else does. A call
-//! that fails has changed nothing, unless its own page says otherwise.
+//! Callee-saved registers (`rbx rbp r12..r15 rsp`) survive; nothing else does.
+//!
+//! # Registers (aarch64, `svc #0`)
+//!
+//! | register | in | out |
+//! | --- | --- | --- |
+//! | `x8` | call number | first result (`>= 0`) or negated [`Error`] (`< 0`) |
+//! | `x0` to `x5` | arguments 0 to 5 | values 0 to 5 |
+//! | `x6 x7 x9`…`x18`, flags | | destroyed |
+//!
+//! `x19` to `x30` and `sp` survive.
+//!
+//! A call that fails has changed nothing, unless its own page says otherwise.
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -29,7 +40,7 @@ pub mod syscall;
 
 pub use error::Error;
 pub use ipc::{IpcBuffer, Tag};
-pub use message::{MessageState, MessageStatus};
+pub use message::{MessageState, MessageStatus, Trigger};
 pub use packet::{Packet, PacketKind};
 pub use rights::{Kind, Rights};
 pub use syscall::Syscall;

@@ -12,6 +12,29 @@ pub enum MessageState {
     Blocked = 2,
 }
 
+/// How a message's source raises its vector.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, Default)]
+#[repr(u8)]
+pub enum Trigger {
+    /// Each event stands for itself; nothing is to be acknowledged.
+    #[default]
+    Edge = 0,
+    /// The source asks until it is served: one event, held until it is acknowledged.
+    Level = 1,
+}
+
+impl Trigger {
+    /// The trigger with this number.
+    #[must_use]
+    pub const fn from_code(code: u64) -> Option<Trigger> {
+        match code {
+            0 => Some(Trigger::Edge),
+            1 => Some(Trigger::Level),
+            _ => None,
+        }
+    }
+}
+
 /// A message's pair, state and counters.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct MessageStatus {
@@ -23,8 +46,8 @@ pub struct MessageStatus {
     pub state: MessageState,
     /// CPU of the last event, or of the vector while there was none.
     pub cpu: u8,
-    /// Vector, zero when the message has none.
-    pub vector: u8,
+    /// Vector (on aarch64 the INTID), zero when the message has none.
+    pub vector: u16,
     /// Events that made a packet.
     pub delivered: u64,
     /// Events that were added to a packet still waiting.
@@ -57,7 +80,7 @@ impl MessageStatus {
                 _ => MessageState::Reserved,
             },
             cpu: (values[1] >> 40) as u8,
-            vector: (values[1] >> 48) as u8,
+            vector: (values[1] >> 48) as u16,
             delivered: values[2],
             coalesced: values[3],
             blocked: values[4],
@@ -76,7 +99,7 @@ mod tests {
             data: 0x1234_5678,
             state: MessageState::Blocked,
             cpu: 3,
-            vector: 0x41,
+            vector: 0x2041,
             delivered: 1,
             coalesced: 2,
             blocked: 3,

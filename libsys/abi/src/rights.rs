@@ -28,6 +28,8 @@ pub enum Kind {
     Message = 10,
     /// The kernel's own log.
     DebugLog = 11,
+    /// The machine as a whole: switching it off.
+    Machine = 12,
 }
 
 impl Kind {
@@ -46,6 +48,7 @@ impl Kind {
             9 => Kind::MessageControl,
             10 => Kind::Message,
             11 => Kind::DebugLog,
+            12 => Kind::Machine,
             _ => return None,
         })
     }
@@ -72,6 +75,7 @@ impl Kind {
                 Rights::READ.union(Rights::BIND).union(Rights::SIGNAL).union(Rights::CONTROL)
             }
             Kind::DebugLog => Rights::READ.union(Rights::WRITE).union(Rights::BIND),
+            Kind::Machine => Rights::CONTROL,
         };
         common.union(own)
     }
@@ -125,6 +129,6 @@ mod tests {
             }
         }
         assert_eq!(Kind::from_code(0), None);
-        assert_eq!(Kind::from_code(12), None);
+        assert_eq!(Kind::from_code(13), None);
     }
 }

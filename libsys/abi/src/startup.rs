@@ -40,7 +40,7 @@ pub struct Entry {
 pub struct Startup {
     /// [`STARTUP_MAGIC`].
     pub magic: u64,
-    /// Ticks of the time-stamp counter in a second.
+    /// Ticks of the user-readable counter in a second (x86: TSC, aarch64: CNTVCT_EL0).
     pub ticks_per_second: u64,
     /// CPUs that run.
     pub cpus: u32,

@@ -193,9 +193,13 @@ syscalls! {
     MessageCreate = 64, message_create(control: Handle, address: u64, data: u64, cookie: u64) -> ["handle"]
         ! [BadArgument, NoMemory, NoHandles];
     /// Gives a message the vector of a CPU. An active message accepts the old one too,
-    /// until `message_settle`.
-    MessageActivate = 65, message_activate(message: Handle, cpu: u64, vector: u64) -> ["0"]
-        ! [BadCpu, BadVector, VectorInUse, BadState];
+    /// until `message_settle`. On aarch64 vectors are INTIDs, which all CPUs share: an
+    /// active message that gets its own INTID again moves to `cpu` with it. `trigger` is 0
+    /// for edge, 1 for level (`Trigger`): a level event is held back by the interrupt
+    /// controller until `message_acknowledge`. x86 has no level vectors (`NotSupported`),
+    /// and on aarch64 only SPIs can be level (`BadArgument`).
+    MessageActivate = 65, message_activate(message: Handle, cpu: u64, vector: u64, trigger: u64) -> ["0"]
+        ! [BadCpu, BadVector, BadArgument, NotSupported, VectorInUse, BadState];
     /// Ends a move: the older vector goes into quarantine.
     MessageSettle = 66, message_settle(message: Handle) -> ["0"] ! [BadState];
     /// Takes every vector from a message; they go into quarantine. Events that still
@@ -220,12 +224,18 @@ syscalls! {
     MessageRate = 74, message_rate(message: Handle, events: u64, window_ns: u64) -> ["0"] ! [BadArgument];
     /// Names the port for `Orphaned` and `Storm` packets.
     ControlBind = 75, control_bind(control: Handle, port: Handle) -> ["0"] ! [AlreadyBound];
-    /// The vector space: number of CPUs, first and last device vector, and the local
-    /// APIC id of CPU `cpu`.
-    ControlInfo = 76, control_info(control: Handle, cpu: u64) -> ["0", "cpus", "first vector", "last vector", "apic id"] ! [BadCpu];
-    /// Ends the quarantine of a vector, once the CPU has taken every event that was in
-    /// flight when this was first asked; `Busy` until then.
+    /// The vector space: number of CPUs, first and last device vector, what the interrupt
+    /// fabric calls CPU `cpu` (x86: local APIC id; aarch64: the affinity as in
+    /// GICR_TYPER 63:32), and whether each CPU has vectors of its own (0) or all share one
+    /// space (1). Between first and last there may be numbers that no device can have.
+    ControlInfo = 76, control_info(control: Handle, cpu: u64)
+        -> ["0", "cpus", "first vector", "last vector", "hardware id", "0: per CPU, 1: shared"] ! [BadCpu];
+    /// Ends the quarantine of a vector, once the CPU (where CPUs share vectors: every CPU)
+    /// has taken every event that was in flight when this was first asked; `Busy` until then.
     VectorDrain = 77, vector_drain(control: Handle, cpu: u64, vector: u64) -> ["0"] ! [BadCpu, BadVector, BadState, Busy];
+    /// Says that the device of a level message has been served: the interrupt controller
+    /// may raise it again, and does at once if the device still asks for it.
+    MessageAcknowledge = 78, message_acknowledge(message: Handle) -> ["0"] ! [BadState];
 
     /// Adds text to the kernel's log, at most 256 bytes.
     DebugWrite = 80, debug_write(log: Handle, text: u64, size_bytes: u64) -> ["0"] ! [BadAddress, BadSize];
@@ -237,6 +247,9 @@ syscalls! {
     /// Counts for tests and the inspector: free bytes of RAM, live messages, live
     /// processes, bytes of a message object and its two handles.
     DebugStats = 83, debug_stats(log: Handle) -> ["0", "free_bytes", "messages", "processes", "bytes per message"] ! [];
+    /// Ends the machine's run: powers it off, or ends the emulator. `code` zero means
+    /// success, anything else failure. Returns only where nothing takes the order.
+    MachineEnd = 84, machine_end(machine: Handle, code: u64) -> ["0"] ! [];
 }
 
 #[cfg(test)]

@@ -37,8 +37,8 @@ pub struct Row {
     pub slot: u32,
     /// Remapper entry.
     pub entry: Option<u32>,
-    /// Vector; zero when not active.
-    pub vector: u8,
+    /// Vector, on aarch64 the INTID; zero when not active.
+    pub vector: u16,
     /// CPU of the vector.
     pub cpu: u8,
     /// Address of the pair.
@@ -63,7 +63,7 @@ operation! { Row = 1, handles 0 => Nothing;
         );
         words.put(u64::from(row.slot));
         put_entry(words, row.entry);
-        words.put(u64::from(row.vector) | u64::from(row.cpu) << 8);
+        words.put(u64::from(row.vector) | u64::from(row.cpu) << 16);
         words.put(row.address);
         words.put(u64::from(row.data));
         words.put(row.fired);
@@ -78,7 +78,7 @@ operation! { Row = 1, handles 0 => Nothing;
         let slot = reader.small()?;
         let entry = get_entry(reader)?;
         let mut bits = reader.bits()?;
-        let (vector, cpu) = (bits.byte(), bits.byte());
+        let (vector, cpu) = (bits.half(), bits.byte());
         bits.end()?;
         let (address, data) = (reader.word()?, reader.small()?);
         let (fired, delivered, coalesced) = (reader.word()?, reader.word()?, reader.word()?);

@@ -242,7 +242,7 @@ proptest! {
     #[test]
     fn rows_round_trip(
         requester: u16, vendor: u16, device: u16, kind in 0usize..5, slot: u32,
-        entry in prop::option::of(any::<u32>()), vector: u8, cpu: u8, address: u64, data: u32,
+        entry in prop::option::of(any::<u32>()), vector: u16, cpu: u8, address: u64, data: u32,
         counts: [u64; 3],
     ) {
         let [fired, delivered, coalesced] = counts;

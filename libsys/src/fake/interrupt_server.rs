@@ -8,7 +8,7 @@ use alloc::format;
 use alloc::rc::Rc;
 use alloc::vec::Vec;
 use core::cell::RefCell;
-use tocsin_abi::{Handle, Rights};
+use tocsin_abi::{Handle, Rights, Trigger};
 use tocsin_proto::interrupt::{
     Activated, Allocated, Description, DomainRow, Error, FaultCount, Information, MessageId,
     MessageIds, RemapperKind, Request,
@@ -212,7 +212,8 @@ impl State {
             return Err(Error::NoVectors);
         }
         entry.is_active = true;
-        sys::message_activate(entry.message, 0, 0x40).map_err(|_| Error::BadState)?;
+        sys::message_activate(entry.message, 0, 0x40, Trigger::Edge as u64)
+            .map_err(|_| Error::BadState)?;
         self.route(id)
     }
 

@@ -58,7 +58,7 @@ pub fn cpus(mask: u64) -> CpuSet {
 /// Where a message's events go.
 pub fn activated(event: CpuEvent, entry: Option<EntryName>) -> Activated {
     Activated {
-        vector: event.vector.bits() as u8,
+        vector: event.vector.bits(),
         // At most 8 CPUs.
         cpu: event.cpu.index() as u8,
         entry: entry.map(|entry| entry.number),

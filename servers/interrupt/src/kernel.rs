@@ -2,7 +2,7 @@
 
 use interrupt_core::{CpuEvent, KernelMessages, Pair};
 use libsys::sys;
-use tocsin_abi::{Error, Handle, MessageStatus};
+use tocsin_abi::{Error, Handle, MessageStatus, Trigger};
 
 use crate::policy::Storm;
 
@@ -43,7 +43,7 @@ impl KernelMessages for Kernel {
 
     fn activate(&mut self, message: Handle, event: CpuEvent) -> Result<(), Error> {
         let (cpu, vector) = (event.cpu.index() as u64, event.vector.bits().into());
-        sys::message_activate(message, cpu, vector).map(drop)
+        sys::message_activate(message, cpu, vector, Trigger::Edge as u64).map(drop)
     }
 
     fn move_to(&mut self, message: Handle, event: CpuEvent) -> Result<(), Error> {

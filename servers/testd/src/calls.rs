@@ -15,6 +15,7 @@ crate::tests![
     call_with_a_dead_handle_is_refused,
     call_with_another_kind_of_object_is_refused,
     call_without_a_right_it_needs_is_refused,
+    call_that_ends_the_machine_is_init_s_alone,
     call_with_an_unknown_number_is_refused,
 ];
 
@@ -64,7 +65,7 @@ const ROWS: &[Row] = &[
     Row(Syscall::TimerSet, &[Object(Kind::Timer, Rights::WRITE), Value(u64::MAX)]),
     Row(Syscall::TimerCancel, &[Object(Kind::Timer, Rights::WRITE)]),
     Row(Syscall::MessageCreate, &[Object(Kind::MessageControl, Rights::CONTROL), Value(0), Value(0), Value(0)]),
-    Row(Syscall::MessageActivate, &[Object(Kind::Message, Rights::CONTROL), Value(0), Value(0)]),
+    Row(Syscall::MessageActivate, &[Object(Kind::Message, Rights::CONTROL), Value(0), Value(0), Value(0)]),
     Row(Syscall::MessageSettle, &[Object(Kind::Message, Rights::CONTROL)]),
     Row(Syscall::MessageDeactivate, &[Object(Kind::Message, Rights::CONTROL)]),
     Row(Syscall::MessageBlock, &[Object(Kind::Message, Rights::CONTROL)]),
@@ -77,10 +78,12 @@ const ROWS: &[Row] = &[
     Row(Syscall::ControlBind, &[Object(Kind::MessageControl, Rights::BIND), Object(Kind::Port, Rights::BIND)]),
     Row(Syscall::ControlInfo, &[Object(Kind::MessageControl, Rights::READ), Value(0)]),
     Row(Syscall::VectorDrain, &[Object(Kind::MessageControl, Rights::CONTROL), Value(0), Value(0)]),
+    Row(Syscall::MessageAcknowledge, &[Object(Kind::Message, Rights::BIND)]),
     Row(Syscall::DebugWrite, &[Object(Kind::DebugLog, Rights::WRITE), Value(0), Value(0)]),
     Row(Syscall::DebugBind, &[Object(Kind::DebugLog, Rights::BIND), Object(Kind::Port, Rights::BIND), Value(0)]),
     Row(Syscall::DebugRead, &[Object(Kind::DebugLog, Rights::READ), Value(0), Value(0)]),
     Row(Syscall::DebugStats, &[Object(Kind::DebugLog, Rights::READ)]),
+    Row(Syscall::MachineEnd, &[Object(Kind::Machine, Rights::CONTROL), Value(0)]),
 ];
 
 /// Calls whose first handle may be of any kind, or that take none.
@@ -227,6 +230,16 @@ fn call_without_a_right_it_needs_is_refused(ctx: &Ctx) -> Outcome {
         refused(sys::raw(row.0 as u64, arguments), Error::MissingRight, row.0.name())?;
         check(zoo.get(kind).is_some_and(kit::is_live), row.0.name())
     })
+}
+
+fn call_that_ends_the_machine_is_init_s_alone(ctx: &Ctx) -> Outcome {
+    // Nobody but init has such an object, so no row above can try what else there is.
+    let zoo = Zoo::new(ctx)?;
+    for (kind, handle) in zoo.iter() {
+        let what = format_args!("the machine ends by {kind:?}");
+        refused(sys::machine_end(handle, 0), Error::WrongType, what)?;
+    }
+    refused(sys::machine_end(Handle::NONE, 0), Error::BadHandle, "the machine ends by nothing")
 }
 
 fn call_with_an_unknown_number_is_refused(_: &Ctx) -> Outcome {

@@ -94,7 +94,7 @@ fn interrupt_client_rights_are_narrow(ctx: &Ctx) -> Outcome {
     let irq = client.one(StoreKind::PciMsi)?;
     let rights = kit::rights_of(irq.message.h())?;
     check(!rights.contains(Rights::CONTROL), "no CONTROL over a message")?;
-    let activate = libsys::sys::message_activate(irq.message.h(), 0, 0x40);
+    let activate = libsys::sys::message_activate(irq.message.h(), 0, 0x40, 0);
     refused(activate, KernelError::MissingRight, "activate past the server")?;
     let unblock = libsys::sys::message_unblock(irq.message.h());
     refused(unblock, KernelError::MissingRight, "unblock past the server")?;

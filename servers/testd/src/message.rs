@@ -159,12 +159,9 @@ fn message_client_rights_can_not_be_widened(ctx: &Ctx) -> Outcome {
     bind(&client, &port, 1)?;
     status(&client)?;
     refused(sys::message_signal(client.h()), Error::MissingRight, "SIGNAL")?;
-    for (name, call) in [
-        ("activate", sys::message_activate as fn(Handle, u64, u64) -> _),
-        ("rate", sys::message_rate),
-    ] {
-        refused(call(client.h(), 0, 0x40), Error::MissingRight, name)?;
-    }
+    let activated = sys::message_activate(client.h(), 0, 0x40, 0);
+    refused(activated, Error::MissingRight, "activate")?;
+    refused(sys::message_rate(client.h(), 0, 0x40), Error::MissingRight, "rate")?;
     for (name, call) in [
         ("settle", sys::message_settle as fn(Handle) -> _),
         ("deactivate", sys::message_deactivate),

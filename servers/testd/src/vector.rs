@@ -3,7 +3,7 @@
 
 use libsys::sys;
 use tocsin_abi::message::MessageState;
-use tocsin_abi::{Error, Handle};
+use tocsin_abi::{Error, Handle, Trigger};
 
 use crate::harness::{Failure, Outcome, check, refused, same, wrong};
 use crate::kit::{self, Ctx, Own};
@@ -59,7 +59,7 @@ impl Space {
 }
 
 fn activate(message: &Own, cpu: u64, vector: u64) -> Result<(), Error> {
-    sys::message_activate(message.h(), cpu, vector).map(|_| ())
+    sys::message_activate(message.h(), cpu, vector, Trigger::Edge as u64).map(|_| ())
 }
 
 fn vector_space_is_described(ctx: &Ctx) -> Outcome {

@@ -115,7 +115,9 @@ impl Scene {
 
     fn step(&self, op: &Op) {
         match *op {
-            Op::Raise { cpu, which } => self.world.device_event(cpu, FIRST_VECTOR + which),
+            Op::Raise { cpu, which } => {
+                self.world.device_event(cpu, FIRST_VECTOR + u16::from(which))
+            }
             Op::Pass { ticks } => self.world.advance(ticks),
             Op::Poke { cpu } => self.world.take_poke(cpu),
             Op::Call { cpu, .. }

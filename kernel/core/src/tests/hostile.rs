@@ -74,6 +74,7 @@ fn kind_of(name: &str, dice: &mut Dice) -> Option<Kind> {
         "control" => Kind::MessageControl,
         "message" => Kind::Message,
         "log" => Kind::DebugLog,
+        "machine" => Kind::Machine,
         _ => return None,
     })
 }
@@ -113,6 +114,7 @@ fn argument(world: &World, thread: ThreadId, dice: &mut Dice, name: &str, ty: &s
         (_, "vector") => {
             u64::from(FIRST_VECTOR) + dice.below(1 + u64::from(LAST_VECTOR - FIRST_VECTOR))
         }
+        (_, "trigger") => dice.one(&[0, 0, 1, 1, 2]),
         (_, "cpu") => dice.below(world.k.cpu_count.get() as u64 + 1),
         (_, "text" | "buffer") => mapped(world, thread),
         (_, "capacity") => dice.one(&[1, 1, 2, 64, 0, 65]),
@@ -146,7 +148,9 @@ const OFTEN: &[Syscall] = &[
     Syscall::IpcReplyReceive,
     Syscall::PortWait,
     Syscall::PortSignal,
+    Syscall::MessageActivate,
     Syscall::MessageSettle,
+    Syscall::MessageAcknowledge,
     Syscall::MessageSignal,
     Syscall::VectorDrain,
     Syscall::MemoryMap,
@@ -214,7 +218,7 @@ fn step(world: &World, dice: &mut Dice) {
         1 => world.advance(dice.below(200_000)),
         2 => {
             let count = u64::from(LAST_VECTOR - FIRST_VECTOR) + 3;
-            world.device_event(cpu, FIRST_VECTOR - 1 + dice.below(count) as u8);
+            world.device_event(cpu, FIRST_VECTOR - 1 + dice.below(count) as u16);
         }
         _ if k.cpu(cpu).current.get().is_some() => random_call(world, cpu, dice),
         _ => world.resume(cpu),
@@ -272,6 +276,8 @@ fn revive(world: &World, dice: &mut Dice, shared: &mut [u64; 2]) {
 
 fn run(size: Size, seed: u64, steps: u64, look_every: u64) -> World {
     let world = World::new(size);
+    // Every other machine has vectors that all CPUs share, as aarch64 has.
+    world.k.platform.shared.set(seed % 2 == 1);
     let mut dice = Dice::new(seed);
     let mut shared = [0; 2];
     for number in 0..steps {

@@ -261,7 +261,7 @@ impl Rig {
         else {
             return;
         };
-        let at = (cpu as usize, vector as u8);
+        let at = (cpu as usize, vector as u16);
         let device = (u64::from(FIRST_VECTOR)..=u64::from(LAST_VECTOR)).contains(&vector);
         let message = &mut self.model.messages[id];
         let expected = match () {

@@ -8,7 +8,7 @@ use tocsin_abi::{MessageState, PacketKind};
 use crate::vectors::Use;
 
 /// A vector of a CPU.
-pub type Vector = (usize, u8);
+pub type Vector = (usize, u16);
 
 #[derive(Clone, Debug)]
 pub struct Message {

@@ -49,7 +49,7 @@ pub enum Op {
     },
     Event {
         cpu: usize,
-        vector: u8,
+        vector: u16,
     },
     /// On one of the vectors that are not free.
     Used {
@@ -60,7 +60,7 @@ pub enum Op {
     },
     DrainAny {
         cpu: usize,
-        vector: u8,
+        vector: u16,
     },
     Poke {
         cpu: usize,

@@ -18,6 +18,7 @@ mod platform;
 mod port;
 mod queues;
 mod sched;
+mod shared;
 mod snapshot;
 mod teardown;
 mod timers;

@@ -10,16 +10,22 @@ use std::vec::Vec;
 use tocsin_abi::limits::{MAX_CPUS, PAGE_BYTES};
 use tocsin_abi::{Error, Handle, Rights};
 
-use crate::platform::{Frame, Platform};
+use crate::platform::{Frame, Platform, VectorSpace};
 
 /// First address of the pretended RAM.
 pub const RAM_START: u64 = 0x1000_0000;
 /// Ticks in a nanosecond: not one, so that mixed-up units show.
 pub const TICKS_PER_NS: u64 = 3;
 /// Few vectors, so that they run out.
-pub const FIRST_VECTOR: u8 = 48;
+pub const FIRST_VECTOR: u16 = 48;
 /// See `FIRST_VECTOR`.
-pub const LAST_VECTOR: u8 = 53;
+pub const LAST_VECTOR: u16 = 53;
+/// Where vectors are shared, this one and those above are wires: held, and perhaps level.
+pub const FIRST_WIRE: u16 = 52;
+/// Places of one CPU in the vector table.
+const VECTORS: usize = 64;
+/// Places in the vector table.
+pub const PLACES: usize = VECTORS * MAX_CPUS;
 
 const PAGE_WORDS: usize = PAGE_BYTES as usize / 8;
 /// Byte offsets in an IPC buffer.
@@ -98,6 +104,12 @@ pub struct FakePlatform {
     pub timers: [Cell<u64>; MAX_CPUS],
     /// Pokes on their way.
     pub poked: [Cell<bool>; MAX_CPUS],
+    /// All CPUs have the same vectors.
+    pub shared: Cell<bool>,
+    /// Wires that the interrupt controller holds back.
+    pub held: RefCell<BTreeSet<u16>>,
+    /// How the machine was ended.
+    pub ended: Cell<Option<bool>>,
     /// Address space that each CPU runs in; zero: none.
     pub loaded: [Cell<u64>; MAX_CPUS],
     /// What has been done.
@@ -121,6 +133,9 @@ impl FakePlatform {
             clock: Cell::new(1000),
             timers: core::array::from_fn(|_| Cell::new(u64::MAX)),
             poked: Default::default(),
+            shared: Cell::new(false),
+            held: RefCell::default(),
+            ended: Cell::default(),
             loaded: Default::default(),
             work: Cell::default(),
             fail_after: Cell::new(None),
@@ -416,8 +431,28 @@ impl Platform for FakePlatform {
     fn early_print(&self, text: &[u8]) {
         self.printed.borrow_mut().push_str(&String::from_utf8_lossy(text));
     }
-    fn device_vectors(&self) -> (u8, u8) {
-        (FIRST_VECTOR, LAST_VECTOR)
+    fn vector_space(&self) -> VectorSpace {
+        VectorSpace { first: FIRST_VECTOR, last: LAST_VECTOR, is_shared: self.shared.get() }
+    }
+    fn vector_place(&self, cpu: usize, vector: u16) -> usize {
+        let place = usize::from(vector);
+        if place >= VECTORS {
+            return usize::MAX;
+        }
+        if self.shared.get() { place } else { cpu * VECTORS + place }
+    }
+    fn check_level(&self, vector: u16) -> Result<(), Error> {
+        match (self.shared.get(), vector >= FIRST_WIRE) {
+            (false, _) => Err(Error::NotSupported),
+            (true, false) => Err(Error::BadArgument),
+            (true, true) => Ok(()),
+        }
+    }
+    fn complete(&self, vector: u16) {
+        self.held.borrow_mut().remove(&vector);
+    }
+    fn machine_end(&self, success: bool) {
+        self.ended.set(Some(success));
     }
     fn cpu_hardware_id(&self, cpu: usize) -> u64 {
         cpu as u64 * 2

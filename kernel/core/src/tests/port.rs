@@ -168,7 +168,7 @@ impl Rig {
         match *op {
             Op::Raise { which } => {
                 self.event(PacketKind::Message, which as u64, 0);
-                self.world.device_event(which % 2, FIRST_VECTOR + which as u8);
+                self.world.device_event(which % 2, FIRST_VECTOR + which as u16);
             }
             Op::Kill { which } if !self.dead[which] => {
                 self.dead[which] = true;

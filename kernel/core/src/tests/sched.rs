@@ -22,7 +22,7 @@ struct Worker {
     cpu: usize,
     priority: u8,
     port: u64,
-    vector: u8,
+    vector: u16,
 }
 
 struct Crew {
@@ -39,7 +39,7 @@ impl Crew {
         for (number, &(cpu, priority)) in placements.iter().enumerate() {
             let port = world.must(root, Syscall::PortCreate, &[]);
             let before = placements[..number].iter().filter(|place| place.0 == cpu).count();
-            let vector = FIRST_VECTOR + before as u8;
+            let vector = FIRST_VECTOR + before as u16;
             let control = world.roots.control;
             let message = world.must(root, Syscall::MessageCreate, &[control, 0, 0, 0]);
             world.must(root, Syscall::MessageActivate, &[message, cpu as u64, vector.into()]);

@@ -8,6 +8,7 @@ use tocsin_abi::Error;
 use super::world::TestKernel;
 use crate::arena::Id;
 use crate::objects::{NO_CPU, ThreadQueue};
+use crate::platform::Platform as _;
 use crate::port::Node;
 use crate::thread::{Due, State};
 
@@ -117,8 +118,10 @@ fn cpus(k: &TestKernel, w: &mut Writer<'_>) {
         w.put("pokes asked", cpu.pokes_asked.get());
         w.put("pokes done", cpu.pokes_done.get());
         w.put("poked", k.platform.poked[index].get().into());
-        let (first, last) = crate::Platform::device_vectors(&k.platform);
-        for entry in &cpu.vectors[first as usize..=last as usize] {
+        w.put("round poke", cpu.round_poke.get());
+        let space = k.platform.vector_space();
+        for vector in space.first..=space.last {
+            let entry = &k.vectors[k.platform.vector_place(index, vector)];
             w.put("vector message", entry.message.get().index().into());
             w.put("vector use", entry.usage.get() as u64);
             w.put(
@@ -283,24 +286,20 @@ fn sources(k: &TestKernel, w: &mut Writer<'_>) {
         w.put("last cpu", message.last_cpu.get().into());
         w.put("window", u64::from(message.window_events.get()));
         w.put("window start", message.window_start.get());
+        w.put("held", message.held.get() as u64);
         w.home = NOBODY;
         w.put("home", home.into());
         w.put("state", message.state.get() as u64);
         let (cpu, old) = (message.cpu.get(), message.old_cpu.get());
         w.put(
             "vectors",
-            u64::from_le_bytes([
-                cpu,
-                message.vector.get(),
-                old,
-                message.old_vector.get(),
-                0,
-                0,
-                0,
-                0,
-            ]),
+            u64::from(cpu) << 40
+                | u64::from(old) << 32
+                | u64::from(message.vector.get()) << 16
+                | u64::from(message.old_vector.get()),
         );
         w.put("stormed", message.stormed.get().into());
+        w.put("level", message.is_level.get().into());
         w.put("binder", message.binder.get().index().into());
         w.put("rate", u64::from(message.rate_events.get()) ^ message.window_ticks.get() << 32);
         w.put("handles", u64::from(message.clients.get()) << 32 | u64::from(message.handles.get()));

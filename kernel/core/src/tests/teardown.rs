@@ -181,7 +181,7 @@ fn busy(world: &World) -> Actor {
         match state {
             "moved" => drop(world.must(t, Syscall::MessageSettle, &[message])),
             "blocked" => drop(world.must(t, Syscall::MessageBlock, &[message])),
-            "queued" => world.device_event(1, vector as u8),
+            "queued" => world.device_event(1, vector as u16),
             _ => {}
         }
     }
@@ -263,6 +263,7 @@ fn close_all(world: &World) {
         world.roots.control,
         world.roots.physical,
         world.roots.ioports,
+        world.roots.machine,
         world.root.thread_handle,
     ];
     loop {

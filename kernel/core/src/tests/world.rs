@@ -11,7 +11,7 @@ use tocsin_abi::limits::MAX_CPUS;
 use tocsin_abi::{Error, Handle, Kind, Packet, Rights, Syscall, Tag};
 
 use super::dispatch::{Arguments, dispatch};
-use super::platform::{FakeFrame, FakePlatform};
+use super::platform::{FakeFrame, FakePlatform, PLACES};
 use super::snapshot::{self, Snapshot};
 use crate::arena::{Arena, Id, Item, Reset};
 use crate::cpu::Cpu;
@@ -21,6 +21,7 @@ use crate::message::Control;
 use crate::objects::{ProcessId, SlotId, ThreadId};
 use crate::platform::{Frame, Platform};
 use crate::thread::{State, Thread};
+use crate::vectors::{Entry, Round};
 
 /// The kernel under test.
 pub type TestKernel = Kernel<FakePlatform>;
@@ -76,6 +77,7 @@ pub struct Roots {
     pub control: u64,
     pub physical: u64,
     pub ioports: u64,
+    pub machine: u64,
 }
 
 /// A machine with a kernel and a root process on CPU 0.
@@ -118,6 +120,8 @@ pub fn kernel(size: Size) -> TestKernel {
         mappings: arena(n * 2),
         timers: arena(n),
         messages: arena(n),
+        vectors: Box::leak((0..PLACES).map(|_| Entry::default()).collect()),
+        round: Round::default(),
         control: Control::default(),
         log: Log::default(),
         dying: Cell::new(Id::NONE),
@@ -151,6 +155,7 @@ impl World {
             control: root(Kind::MessageControl, 0),
             physical: range(Kind::Physical, 1 << 40),
             ioports: range(Kind::IoPorts, 1 << 16),
+            machine: root(Kind::Machine, 0),
         };
         k.wake(cx, thread);
         let chosen = k.choose(0);

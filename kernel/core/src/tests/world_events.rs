@@ -1,11 +1,19 @@
 //! What happens to a [`World`] by itself: interrupts, time, teardown.
 
+use super::platform::FIRST_WIRE;
 use super::world::World;
 use crate::kernel::{Cx, Stop};
 
 impl World {
     /// A device raises `vector` on `cpu`.
-    pub fn device_event(&self, cpu: usize, vector: u8) {
+    pub fn device_event(&self, cpu: usize, vector: u16) {
+        if self.k.platform.shared.get() && vector >= FIRST_WIRE {
+            // A wire that is held back does not come.
+            if self.k.platform.held.borrow_mut().insert(vector) {
+                self.interrupt(cpu, |cx| self.k.held_event(cx, vector).map(|()| 0));
+            }
+            return;
+        }
         let short = || self.k.device_event_fast(cpu, vector);
         if !self.fast.get() || !self.try_short(3, cpu, false, short) {
             let event = |cx| self.k.device_event(cx, vector).map(|()| 0);

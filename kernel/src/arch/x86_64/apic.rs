@@ -145,12 +145,12 @@ pub fn arm_timer(deadline: u64) {
 
 /// Tells the local APIC that the interrupt in service has been taken.
 #[inline(always)]
-pub fn end_of_interrupt() {
+pub fn end_of_interrupt(_vector: u16) {
     write(END_OF_INTERRUPT, 0);
 }
 
 /// Whether an interrupt with this vector is in service.
-pub fn in_service(vector: u8) -> bool {
+pub fn in_service(vector: u16) -> bool {
     let vector = u32::from(vector);
     read(IN_SERVICE + (vector >> 5 << 4)) >> (vector & 31) & 1 != 0
 }

@@ -284,7 +284,7 @@ pub fn enter(frame: *const Frame) -> ! {
 
 /// An interrupt, from user space or from the idle loop.
 extern "C" fn interrupt(vector: u64) -> *const Frame {
-    match vector as u8 {
+    match vector as u16 {
         super::TIMER_VECTOR => crate::irq::timer(),
         super::POKE_VECTOR => crate::irq::poke(),
         super::SPURIOUS_VECTOR => crate::irq::spurious(super::SPURIOUS_VECTOR),

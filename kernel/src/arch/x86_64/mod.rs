@@ -16,6 +16,9 @@ mod smp;
 use core::arch::asm;
 use core::fmt;
 
+use kernel_core::VectorSpace;
+use tocsin_abi::Error;
+use tocsin_abi::limits::MAX_CPUS;
 use x86_64::registers::control::{Cr0, Cr0Flags, Cr4, Cr4Flags, Efer, EferFlags};
 use x86_64::registers::model_specific::{LStar, SFMask, Star};
 use x86_64::registers::rflags::RFlags;
@@ -34,13 +37,13 @@ pub use smp::start_cpus;
 /// vectors, which must have the lowest priority: an answered poke proves that the CPU
 /// has taken every device event before it (Intel SDM vol. 3, 11.8.3: the vector's upper
 /// bits are its priority).
-pub const DEVICE_VECTORS: (u8, u8) = (0x30, 0xef);
+const DEVICE_VECTORS: (u16, u16) = (0x30, 0xef);
 /// Inter-processor poke.
-pub const POKE_VECTOR: u8 = 0x20;
+pub const POKE_VECTOR: u16 = 0x20;
 /// Local APIC timer.
-pub const TIMER_VECTOR: u8 = 0x21;
+pub const TIMER_VECTOR: u16 = 0x21;
 /// Spurious interrupts of the local APIC.
-pub const SPURIOUS_VECTOR: u8 = 0xff;
+pub const SPURIOUS_VECTOR: u16 = 0xff;
 
 /// Frames below are not for the allocator: CPUs start in real mode, which reaches no further.
 pub const FIRST_FRAME: u64 = 1 << 20;
@@ -158,6 +161,40 @@ fn init_system_call() {
     );
 }
 
+/// Places of one CPU in the vector table: a power of two, so that a place is a shift.
+const VECTORS: usize = 256;
+
+/// The vectors that devices can have: each CPU has its own.
+#[must_use]
+pub const fn vector_space() -> VectorSpace {
+    VectorSpace { first: DEVICE_VECTORS.0, last: DEVICE_VECTORS.1, is_shared: false }
+}
+
+/// Size of the vector table.
+#[must_use]
+pub const fn vector_places() -> usize {
+    VECTORS * MAX_CPUS
+}
+
+/// Where a CPU's vector is in the table.
+#[inline(always)]
+#[must_use]
+pub const fn vector_place(cpu: usize, vector: u16) -> usize {
+    cpu * VECTORS + vector as usize
+}
+
+/// Whether a vector can be level triggered: the local APIC sees edges only; levels are the
+/// IOAPIC's affair.
+///
+/// # Errors
+/// `NotSupported`.
+pub const fn check_level(_vector: u16) -> Result<(), Error> {
+    Err(Error::NotSupported)
+}
+
+/// The local APIC holds nothing back after the end of interrupt.
+pub const fn complete(_vector: u16) {}
+
 /// What remappers call CPU `index`: its local APIC id.
 #[must_use]
 pub fn hardware_id(index: usize) -> u64 {
@@ -195,9 +232,9 @@ pub fn end(success: bool) -> ! {
 /// APIC takes it, below only QEMU's.
 #[must_use]
 pub fn take_forged_interrupt(number: u64) -> bool {
-    let forged = number < 32 && apic::in_service(number as u8);
+    let forged = number < 32 && apic::in_service(number as u16);
     if forged {
-        end_of_interrupt();
+        end_of_interrupt(number as u16);
     }
     forged
 }

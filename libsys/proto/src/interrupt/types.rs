@@ -79,8 +79,8 @@ impl Reply for Allocated {
 /// Where a message's events go now.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Activated {
-    /// Vector on that CPU, or (aarch64) LPI.
-    pub vector: u8,
+    /// Vector on that CPU; on aarch64 the INTID.
+    pub vector: u16,
     /// CPU.
     pub cpu: u8,
     /// Remapper entry, as in [`MessageRow::entry`]; `None` on a machine without remapper.
@@ -90,7 +90,7 @@ pub struct Activated {
 impl Reply for Activated {
     #[inline]
     fn put(&self, words: &mut Words) {
-        words.put(u64::from(self.vector) | u64::from(self.cpu) << 8);
+        words.put(u64::from(self.vector) | u64::from(self.cpu) << 16);
         put_entry(words, self.entry);
     }
 
@@ -98,7 +98,7 @@ impl Reply for Activated {
     fn get(reader: &mut Reader<'_>, handles: usize) -> Result<Self, DecodeError> {
         no_handles(handles)?;
         let mut bits = reader.bits()?;
-        let (vector, cpu) = (bits.byte(), bits.byte());
+        let (vector, cpu) = (bits.half(), bits.byte());
         bits.end()?;
         Ok(Activated { vector, cpu, entry: get_entry(reader)? })
     }
@@ -131,8 +131,8 @@ pub struct MessageRow {
     pub kind: StoreKind,
     /// State.
     pub state: RowState,
-    /// Vector; zero without one.
-    pub vector: u8,
+    /// Vector, on aarch64 the INTID; zero without one.
+    pub vector: u16,
     /// CPU of the vector.
     pub cpu: u8,
     /// Remapper entry, by the number that the device's pair holds: VT-d's index into the one
@@ -159,7 +159,7 @@ impl Reply for Description {
                 | (row.kind as u64) << 16
                 | (row.state as u64) << 24
                 | u64::from(row.vector) << 32
-                | u64::from(row.cpu) << 40,
+                | u64::from(row.cpu) << 48,
         );
         put_entry(words, row.entry);
         put_entry(words, row.device);
@@ -181,7 +181,7 @@ impl Reply for Description {
             3 => RowState::Quarantined,
             _ => return Err(DecodeError::BadValue),
         };
-        let (vector, cpu) = (bits.byte(), bits.byte());
+        let (vector, cpu) = (bits.half(), bits.byte());
         bits.end()?;
         let (entry, device) = (get_entry(reader)?, get_entry(reader)?);
         let row = MessageRow { next, id, owner, kind, state, vector, cpu, entry, device };
