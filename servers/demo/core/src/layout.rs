@@ -15,7 +15,8 @@ impl fmt::Display for Bdf {
     }
 }
 
-/// The heading; its columns are those of [`line`].
+/// The heading; its columns are those of [`line`]. With an ITS an entry is the device's own
+/// EventID, and a vector the message's LPI.
 pub const HEADING: &str = "device     requester  store        slot  entry  vector  cpu  \
      address     data        fired  delivered  coalesced";
 
@@ -29,7 +30,7 @@ pub fn line(row: &Row, f: &mut impl fmt::Write) -> fmt::Result {
     }
     write!(
         f,
-        "  {:#04x}  {:>3}  {:#010x}  {:#010x}  ",
+        "{:>#6x}  {:>3}  {:#010x}  {:#010x}  ",
         row.vector, row.cpu, row.address, row.data
     )?;
     write!(f, "{:>5}  {:>9}  {:>9}", row.fired, row.delivered, row.coalesced)
@@ -117,6 +118,15 @@ mod tests {
             let right = HEADING.find(name).expect("a column") + name.len();
             assert!(lines[1][..right].ends_with(end), "{name}");
         }
+    }
+
+    #[test]
+    fn an_lpi_fits_under_its_heading() {
+        let lpi = Row { vector: 0xff, ..row(StoreKind::Msix, 0) };
+        let (mut short, mut text) = (String::new(), String::new());
+        line(&row(StoreKind::Msix, 0), &mut short).unwrap();
+        line(&lpi, &mut text).unwrap();
+        assert_eq!(text.len(), short.len());
     }
 
     #[test]

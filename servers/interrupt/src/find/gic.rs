@@ -11,18 +11,18 @@ use interrupt_core::its::{
 };
 use libsys::map::Mapping;
 use libsys::object::Physical;
-use tocsin_abi::startup::Startup;
+use tocsin_abi::startup::{Entry, Startup};
 
 use super::WAIT_BUDGET;
 use crate::machine::Machine;
 use crate::memory::{Arena, Frame, Piece};
 
 /// A granted frame, mapped, with its physical address.
-pub fn frame(env: &Startup, name: &str) -> Result<(Frame, u64), String> {
-    let entry = env.find(name).ok_or_else(|| format!("no grant `{name}`"))?;
+pub fn frame(entry: &Entry) -> Result<(Frame, u64), String> {
     // Lent from the startup page: not this function's to close.
     let range = ManuallyDrop::new(Physical::own(entry.handle));
-    let mapped = Mapping::of_physical(&range).map_err(|error| format!("`{name}`: {error}"))?;
+    let mapped =
+        Mapping::of_physical(&range).map_err(|error| format!("`{}`: {error}", entry.name()))?;
     Ok((Frame(mapped), entry.value2))
 }
 
@@ -35,12 +35,11 @@ pub fn enable(
     properties: &mut LpiTable<Piece>,
 ) -> Result<Vec<RedistributorTarget>, String> {
     let mut found = Vec::new();
-    for number in 0.. {
-        let name = format!("gicr{number}");
-        if env.find(&name).is_none() {
-            break;
-        }
-        let (mut frame, address) = frame(env, &name)?;
+    let is_one = |name: &str| {
+        name.strip_prefix("gicr").is_some_and(|rest| rest.bytes().all(|byte| byte.is_ascii_digit()))
+    };
+    for entry in env.entries().iter().filter(|entry| is_one(entry.name())) {
+        let (mut frame, address) = frame(entry)?;
         let kind = RedistributorType::decode(frame.read64(offset::REDISTRIBUTOR_TYPE));
         found.push((kind.affinity(), frame, address));
     }

@@ -51,7 +51,8 @@ pub fn unit(
     if env.find("its1").is_some() {
         println!("interrupt: only the first ITS is used: messages that go to another are refused");
     }
-    let (mut frame, address) = gic::frame(env, "its0")?;
+    let entry = env.find("its0").ok_or("no grant `its0`")?;
+    let (mut frame, address) = gic::frame(entry)?;
     let probe = ItsProbe::new(&mut frame, WAIT_BUDGET).map_err(|error| why(&error))?;
     let devices = device_table(arena, probe.devices)?;
     let table = |need: Option<TableNeed>, what, numbers| match need {

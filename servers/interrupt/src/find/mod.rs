@@ -35,6 +35,6 @@ pub fn remapper(env: &Startup, machine: &Machine, lpis: u32) -> Result<Found, St
     if env.handle("its0").is_none() {
         return Err("this machine has no ITS".into());
     }
-    let arena = Arena::granted(env, "its0-memory")?;
+    let arena = Arena::granted(env, "gic-memory")?;
     its::unit(env, machine, &arena, lpis).map(Found::Its)
 }
