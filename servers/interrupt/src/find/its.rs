@@ -3,7 +3,7 @@
 //! | table | where it is cut | how large |
 //! | --- | --- | --- |
 //! | commands | 64 KiB, aligned to it | 64 KiB |
-//! | properties | 4 KiB | a byte for each LPI that the kernel leaves to devices |
+//! | properties | 4 KiB | a byte for each LPI |
 //! | pending | 64 KiB, one for each CPU | a bit for each INTID |
 //! | devices, collections, vPEs | their page size | as GITS_BASER<n> says |
 //! | a device's events | 256 bytes, when it asks for its first message | what its quota needs |
@@ -45,7 +45,8 @@ pub fn unit(
     lpis: u32,
 ) -> Result<ItsUnit<Frame, Piece>, String> {
     let there = (u32::from(machine.last) + 1).saturating_sub(Lpi::FIRST);
-    if there == 0 {
+    let lpis = lpis.min(there);
+    if lpis == 0 {
         return Err("the kernel leaves no LPIs to devices".into());
     }
     if env.find("its1").is_some() {
@@ -64,7 +65,7 @@ pub fn unit(
         collections: table(probe.collections, "collections", machine.cpus().into())?,
         // Not used: the smallest there can be.
         virtual_processors: table(probe.virtual_processors, "virtual processors", 1)?,
-        properties: properties(machine, arena)?,
+        properties: properties(arena, lpis)?,
         tables: Box::new(arena.clone()),
         devices: devices.table,
     };
@@ -72,7 +73,7 @@ pub fn unit(
     let config = ItsConfig {
         control_frame: address,
         cpus: &cpus,
-        lpis: lpis.min(there),
+        lpis,
         priority: priority(),
         wait_budget: WAIT_BUDGET,
     };
@@ -94,8 +95,9 @@ fn priority() -> Priority {
     Priority::new(PRIORITY).unwrap_or(Priority::LOWEST)
 }
 
-fn properties(machine: &Machine, arena: &Arena) -> Result<LpiTable<Piece>, String> {
-    let id_bits = machine.last.ilog2() as u8 + 1;
+/// For no more INTIDs than are used: redistributors look through all that they are told of.
+fn properties(arena: &Arena, lpis: u32) -> Result<LpiTable<Piece>, String> {
+    let id_bits = (Lpi::FIRST + lpis - 1).ilog2() as u8 + 1;
     let bytes = LpiTable::<Piece>::bytes(id_bits);
     let memory = cut(arena, bytes, PROPERTIES_ALIGN, "LPI properties")?;
     LpiTable::new(memory, id_bits, priority()).map_err(|error| format!("LPI properties: {error:?}"))
