@@ -38,6 +38,9 @@ mod sctlr {
     pub const RESERVED: u64 = 1 << 7 | 1 << 8 | 1 << 20 | 1 << 28 | 1 << 29;
     /// Waiting for interrupts or events in user mode is not trapped.
     pub const USER_WAITS: u64 = 1 << 16 | 1 << 18;
+    /// `UCI`: nor is cleaning cache lines that are mapped there, which servers do for hardware
+    /// that reads memory past the caches (an ITS that does not snoop).
+    pub const USER_CACHE_CLEANING: u64 = 1 << 26;
 }
 
 /// `SCTLR_EL1` with everything on.
@@ -48,7 +51,8 @@ pub const ON: u64 = sctlr::MMU
     | sctlr::SYNCHRONIZING
     | sctlr::INSTRUCTION_CACHE
     | sctlr::RESERVED
-    | sctlr::USER_WAITS;
+    | sctlr::USER_WAITS
+    | sctlr::USER_CACHE_CLEANING;
 /// `SCTLR_EL1` before there are tables.
 pub const OFF: u64 = sctlr::SYNCHRONIZING | sctlr::RESERVED;
 
