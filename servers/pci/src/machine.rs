@@ -8,7 +8,7 @@ use libsys::println;
 use pci_core::assign::{Host, Note, assign};
 use pci_core::bars::{self, Bar, Bars, Space};
 use pci_core::placement::{Placement, Range};
-use pci_core::{FunctionAddress, Kind, Topology, enumerate};
+use pci_core::{FunctionAddress, Kind, Topology, enumerate, enumerate_from_first_bus};
 
 use crate::ecam::Ecam;
 use crate::firmware::SEGMENT;
@@ -35,7 +35,11 @@ impl Machine {
     /// bridge, what init left for PCI has to do.
     pub fn enumerate(mut config: Ecam, host: Option<Host>, windows: &Windows) -> Self {
         let ranges = config.ranges();
-        let topology = enumerate(&mut config, &ranges);
+        // A device tree has an entry for each host bridge; tables have not.
+        let topology = match host {
+            Some(_) => enumerate_from_first_bus(&mut config, &ranges),
+            None => enumerate(&mut config, &ranges),
+        };
         let probe = |function| bars::probe(&mut config, function);
         let mut bars: Vec<Bars> = topology.functions().iter().map(probe).collect();
         let host = host.unwrap_or_else(|| Host::of_holes(SEGMENT, &windows.ranges(), &bars));

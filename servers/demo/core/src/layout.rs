@@ -28,11 +28,7 @@ pub fn line(row: &Row, f: &mut impl fmt::Write) -> fmt::Result {
         Some(entry) => write!(f, "{entry:>5}  ")?,
         None => f.write_str("    -  ")?,
     }
-    write!(
-        f,
-        "{:>#6x}  {:>3}  {:#010x}  {:#010x}  ",
-        row.vector, row.cpu, row.address, row.data
-    )?;
+    write!(f, "{:>#6x}  {:>3}  {:#010x}  {:#010x}  ", row.vector, row.cpu, row.address, row.data)?;
     write!(f, "{:>5}  {:>9}  {:>9}", row.fired, row.delivered, row.coalesced)
 }
 

@@ -2,7 +2,8 @@
 //!
 //! Firmware has numbered the buses (PCI Firmware 3.3 §4.6 lets an operating system rely on it on x86), so the walk follows
 //! the numbers that bridges have. A bridge without numbers gets some from what its parent has left. Buses of the ECAM range
-//! that no bridge leads to are asked too, since large machines have several host bridges and only AML knows which.
+//! that no bridge leads to are asked too, since large machines have several host bridges and only AML knows which. Where a
+//! device tree describes them ([`enumerate_from_first_bus`]), each has its own range and begins with its first bus.
 //!
 //! On garbage the walk ends because every bus is visited at most once and [`MAX_FUNCTIONS`] bounds what is kept. It does
 //! not recurse: the server's stack is small, and a bus number is all there is to remember.
@@ -19,8 +20,30 @@ use crate::{
 /// More functions than this are taken for garbage.
 pub const MAX_FUNCTIONS: usize = 4096;
 
-/// Finds the functions of all ranges.
+/// Which buses of a range are not behind a bridge.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Roots {
+    /// The first.
+    First,
+    /// Any that something answers on.
+    Any,
+}
+
+/// Finds the functions of all ranges, in which there can be several host bridges.
 pub fn enumerate<C: ConfigSpace + ?Sized>(config: &mut C, ranges: &[BusRange]) -> Topology {
+    find(config, ranges, Roots::Any)
+}
+
+/// Finds the functions of ranges that have one host bridge each: all is on a range's first bus, or behind it. Other buses
+/// are not asked, which saves most of the time.
+pub fn enumerate_from_first_bus<C: ConfigSpace + ?Sized>(
+    config: &mut C,
+    ranges: &[BusRange],
+) -> Topology {
+    find(config, ranges, Roots::First)
+}
+
+fn find<C: ConfigSpace + ?Sized>(config: &mut C, ranges: &[BusRange], roots: Roots) -> Topology {
     let mut topology = Topology::default();
     let mut known: Vec<(u16, Buses)> = Vec::new();
     // A range that ends before it begins has no bus.
@@ -44,7 +67,7 @@ pub fn enumerate<C: ConfigSpace + ?Sized>(config: &mut C, ranges: &[BusRange]) -
             buses: Vec::new(),
             bridges: Vec::new(),
         };
-        walk.range(*range);
+        walk.range(*range, roots);
     }
     topology.sort();
     topology
@@ -86,11 +109,13 @@ struct Walk<'w, C: ?Sized> {
 }
 
 impl<C: ConfigSpace + ?Sized> Walk<'_, C> {
-    fn range(&mut self, range: BusRange) {
+    fn range(&mut self, range: BusRange, roots: Roots) {
         self.buses.push(Bus { number: range.first, last: range.last, parent: None });
         self.visit_all();
         // Other host bridges' buses: those that no bridge has.
-        while let Some((first, last)) = self.claimed().first_gap(range.first, range.last) {
+        while roots == Roots::Any
+            && let Some((first, last)) = self.claimed().first_gap(range.first, range.last)
+        {
             self.buses.push(Bus { number: first, last, parent: None });
             self.visit_all();
         }

@@ -43,7 +43,7 @@ pub use capability::{
 };
 pub use config::{ConfigExt, ConfigSpace, Register, Width};
 pub use ecam::{BusRange, ecam_offset};
-pub use enumerate::{MAX_FUNCTIONS, enumerate};
+pub use enumerate::{MAX_FUNCTIONS, enumerate, enumerate_from_first_bus};
 pub use function::{BridgeBuses, Express, Function, Kind};
 pub use header::Command;
 pub use msi::Pair;

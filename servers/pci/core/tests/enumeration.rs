@@ -2,7 +2,7 @@
 
 use pci_core::{
     BridgeBuses, BridgeFault, BusRange, Express, Finding, FunctionAddress, Kind, SourceCheck,
-    Topology, enumerate,
+    Topology, enumerate, enumerate_from_first_bus,
     fake::{ConfigModel, FunctionModel},
 };
 
@@ -99,6 +99,20 @@ fn other_host_bridges_buses_are_found() {
     assert_eq!(topology.find(0x1234, 0x11e8, 2).unwrap().address, at(0x80, 0, 0));
     assert_eq!(topology.find(0x1234, 0x11e8, 3).unwrap().address, at(0x81, 0, 0));
     assert_eq!(topology.findings(), []);
+}
+
+#[test]
+fn where_there_is_one_host_bridge_only_its_buses_are_asked() {
+    let mut machine = ConfigModel::new();
+    let bridge = machine.add(0, 1, 0, FunctionModel::bridge(0, 0, 0));
+    let inner = machine.add_behind(bridge, 0, 0, FunctionModel::bridge(0, 0, 0));
+    machine.add_behind(inner, 0, 0, edu());
+    machine.add(0x80, 0, 0, edu());
+    let before = machine.reads();
+    let topology = enumerate_from_first_bus(&mut machine, &[ALL]);
+    assert_eq!(addresses(&topology), ["00:01.0", "01:00.0", "02:00.0"]);
+    assert_eq!(topology.buses_behind(at(0, 1, 0)), Some((1, 2)));
+    assert!(machine.reads() - before < 500, "three buses of 256");
 }
 
 #[test]
