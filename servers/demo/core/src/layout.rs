@@ -118,9 +118,9 @@ mod tests {
 
     #[test]
     fn an_lpi_fits_under_its_heading() {
-        let lpi = Row { vector: 0xffff, ..row(StoreKind::Msix, 0) };
+        let lpi = Row { vector: 0xffff, ..row(StoreKind::MsiX, 0) };
         let (mut short, mut text) = (String::new(), String::new());
-        line(&row(StoreKind::Msix, 0), &mut short).unwrap();
+        line(&row(StoreKind::MsiX, 0), &mut short).unwrap();
         line(&lpi, &mut text).unwrap();
         assert_eq!(text.len(), short.len());
     }
