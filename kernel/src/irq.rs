@@ -112,7 +112,7 @@ pub extern "C" fn user_exception(number: u64, frame: &Frame) -> *const Frame {
             "kernel: process {} ends: {} at {:#x}, address {:#x}, error {:#x}",
             process.index(),
             arch::exception_name(number),
-            frame.rip.get(),
+            frame.program_counter(),
             address,
             frame.error.get(),
         );

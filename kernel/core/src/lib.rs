@@ -19,6 +19,7 @@
 extern crate std;
 
 pub mod arena;
+pub mod asids;
 pub mod budget;
 pub mod caps;
 pub mod clock;
@@ -37,6 +38,7 @@ pub mod port;
 pub mod process;
 pub mod sched;
 pub mod slot;
+pub mod stage1;
 pub mod thread;
 pub mod vectors;
 

@@ -12,6 +12,7 @@
 //! | `cpu_index`, `cpu_index_or_zero` | this CPU's number; the second also before start-up |
 //! | `Frame`, `FRAME_BYTES` | saved registers of a thread, laid out for the entry code |
 //! | `init_boot_cpu`, `start_cpus` | bring up this CPU; bring up the others |
+//! | `open_cycle_counter` | let user mode count cycles, on CPUs that come up from now on |
 //! | `cpu_features` | what the CPU has beyond the least, for the banner |
 //! | `enter(frame)` | leave the kernel to a thread whose space is loaded |
 //! | `idle` | wait for an interrupt with nothing to run |
@@ -23,6 +24,8 @@
 //! | `TIMER_VECTOR`, `POKE_VECTOR` | the kernel's own vectors |
 //! | `in_service` | whether an interrupt of this vector is being taken |
 //! | `take_forged_interrupt` | whether an exception is none, but a device's message |
+//! | `exception_name`, `fault_address` | what a user's exception was, and about which address |
+//! | `PHYSICAL_BYTES` | physical addresses there can be |
 //! | `io_read`, `io_write`, `IO_PORTS` | I/O ports and their number, or `NotSupported` and none |
 //! | `vector_space`, `vector_places`, `vector_place`, `hardware_id` | the vectors that devices can have, the size of their table, where one is in it, what remappers call a CPU |
 //! | `check_level`, `complete` | vectors that the interrupt controller holds back until they are completed, or none |

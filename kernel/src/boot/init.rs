@@ -21,8 +21,6 @@ const STACK_BLOCK: u64 = 0x7000_0000_0000;
 const BELOW_STACK: u64 = 2 * PAGE_BYTES;
 /// Where init finds its startup page.
 const STARTUP: u64 = 0x7100_0000_0000;
-/// Physical addresses there can be.
-const PHYSICAL_BYTES: u64 = 1 << 52;
 
 /// Why `init` can not start.
 pub enum Reason {
@@ -186,8 +184,9 @@ fn fill_page(cx: Cx, physical: u64, device_tree: Option<(u64, u64)>) -> Result<(
     let control = root(cx, Kind::MessageControl, 0, full(Kind::MessageControl))?;
     push("message-control", control, 0, 0)?;
     push("machine", root(cx, Kind::Machine, 0, full(Kind::Machine))?, 0, 0)?;
-    let physical = range(cx, Kind::Physical, 0, PHYSICAL_BYTES, full(Kind::Physical))?;
-    push("physical", physical, PHYSICAL_BYTES, 0)?;
+    let bytes = arch::PHYSICAL_BYTES;
+    let physical = range(cx, Kind::Physical, 0, bytes, full(Kind::Physical))?;
+    push("physical", physical, bytes, 0)?;
     if arch::IO_PORTS != 0 {
         let ports = range(cx, Kind::IoPorts, 0, arch::IO_PORTS, full(Kind::IoPorts))?;
         push("ioports", ports, 0, arch::IO_PORTS)?;

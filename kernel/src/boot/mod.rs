@@ -26,6 +26,10 @@ use crate::sync;
 /// The first process: the first that the arena gives out.
 pub const INIT: ProcessId = ProcessId::new(1);
 
+/// Word of the command line with which user mode may count cycles. Programs can watch each
+/// other by it more closely than by the clock, so it is for measuring.
+const OPEN_COUNTER: &str = "cycle-counter";
+
 /// The context of start-up: one CPU, nobody else.
 const ALONE: Cx = Cx { cpu: 0, exclusive: true, thread: Id::NONE, process: Id::NONE };
 
@@ -38,6 +42,9 @@ pub fn start() -> ! {
     let firmware = firmware::read();
     loader::check();
     let reserved = memory::init(&firmware);
+    if loader::cmdline().split(' ').any(|word| word == OPEN_COUNTER) {
+        arch::open_cycle_counter();
+    }
     arch::init_boot_cpu(&firmware);
     state::install(arenas::kernel());
     let kernel = state::get();

@@ -1,5 +1,6 @@
 //! Host tests.
 
+mod asids;
 mod authority;
 mod budget;
 mod caps;
@@ -20,6 +21,7 @@ mod queues;
 mod sched;
 mod shared;
 mod snapshot;
+mod stage1;
 mod teardown;
 mod timers;
 mod world;

@@ -5,6 +5,7 @@ mod clock;
 mod control;
 mod end;
 mod entry;
+mod exceptions;
 mod firmware;
 mod frame;
 mod gic;
@@ -18,7 +19,6 @@ mod smp;
 mod start;
 mod trampoline;
 
-use core::arch::asm;
 use core::fmt;
 
 use tocsin_abi::Error;
@@ -28,8 +28,10 @@ use crate::irq;
 
 pub use caches::write_back;
 pub use clock::{arm_timer, now, ticks_per_second};
+pub use control::open_cycle_counter;
 pub use end::end;
-pub use entry::enter;
+pub use entry::{enter, idle};
+pub use exceptions::{exception_name, fault_address};
 pub use firmware::Firmware;
 pub use frame::Frame;
 pub use gic::poke;
@@ -46,9 +48,12 @@ pub const FIRST_FRAME: u64 = 4096;
 pub const START_UP_BYTES: u64 = 0;
 /// There are none.
 pub const IO_PORTS: u64 = 0;
+/// Physical addresses there can be.
+pub const PHYSICAL_BYTES: u64 = kernel_core::stage1::PHYSICAL_BYTES;
 
 /// Makes faults say what they are. The console comes with the firmware's word.
 pub fn early_init() {
+    percpu::begin();
     entry::install_vectors();
 }
 
@@ -152,18 +157,6 @@ pub fn hardware_id(index: usize) -> u64 {
 /// Spin hint.
 pub fn pause() {
     core::hint::spin_loop();
-}
-
-/// Waits for an interrupt; the entry code starts from a fresh stack when it comes.
-pub fn idle() -> ! {
-    let stack = percpu::kernel_stack();
-    // SAFETY: 1. interrupts may come: the entry code recognises this code by its exception
-    // level, saves nothing of it and never returns to it. 2. nothing on the stack is needed
-    // any more; it begins anew, so that no number of interrupts makes it grow.
-    unsafe {
-        asm!("mov sp, {stack}", "msr daifclr, #2", "2:", "wfi", "b 2b",
-            stack = in(reg) stack, options(noreturn));
-    }
 }
 
 /// Reads an I/O port.

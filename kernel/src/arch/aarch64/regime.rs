@@ -3,10 +3,12 @@
 
 use core::arch::asm;
 
+use kernel_core::stage1::Memory;
+
 /// Place in `MAIR_EL1` of ordinary memory.
-pub const NORMAL: u64 = 0;
+pub const NORMAL: u64 = Memory::Normal as u64;
 /// Place in `MAIR_EL1` of device registers: `Device-nGnRE`.
-pub const DEVICE: u64 = 1;
+pub const DEVICE: u64 = Memory::Device as u64;
 
 /// Normal memory, write-back, allocating on reads and writes.
 pub const NORMAL_BYTE: u8 = 0xff;
@@ -36,14 +38,18 @@ mod sctlr {
     pub const INSTRUCTION_CACHE: u64 = 1 << 12;
     /// A one where there is no choice: AArch32 in EL0, load and store multiple.
     pub const RESERVED: u64 = 1 << 7 | 1 << 8 | 1 << 20 | 1 << 28 | 1 << 29;
-    /// Waiting for interrupts or events in user mode is not trapped.
-    pub const USER_WAITS: u64 = 1 << 16 | 1 << 18;
-    /// `UCI`: nor is cleaning cache lines that are mapped there, which servers do for hardware
-    /// that reads memory past the caches (an ITS that does not snoop).
-    pub const USER_CACHE_CLEANING: u64 = 1 << 26;
+    /// What can be written can not be executed, whatever the tables say.
+    pub const WRITE_OR_EXECUTE: u64 = 1 << 19;
+    /// User mode may wait for events, as loops that spin do. It may not wait for interrupts:
+    /// the kernel knows better what to run meanwhile.
+    pub const USER_EVENTS: u64 = 1 << 18;
+    /// User mode may zero by cache lines, read how long they are, and write them back: servers
+    /// own memory that devices read past the caches.
+    pub const USER_CACHES: u64 = 1 << 14 | 1 << 15 | 1 << 26;
 }
 
-/// `SCTLR_EL1` with everything on.
+/// `SCTLR_EL1` with everything on. `SPAN`, which is zero, has every entry forbid the kernel to
+/// touch user pages through their mapping, where the CPU has PAN.
 pub const ON: u64 = sctlr::MMU
     | sctlr::DATA_CACHE
     | sctlr::STACK_ALIGNMENT
@@ -51,8 +57,9 @@ pub const ON: u64 = sctlr::MMU
     | sctlr::SYNCHRONIZING
     | sctlr::INSTRUCTION_CACHE
     | sctlr::RESERVED
-    | sctlr::USER_WAITS
-    | sctlr::USER_CACHE_CLEANING;
+    | sctlr::WRITE_OR_EXECUTE
+    | sctlr::USER_EVENTS
+    | sctlr::USER_CACHES;
 /// `SCTLR_EL1` before there are tables.
 pub const OFF: u64 = sctlr::SYNCHRONIZING | sctlr::RESERVED;
 

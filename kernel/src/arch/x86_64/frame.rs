@@ -36,8 +36,7 @@ pub struct Frame {
     rdi: Cell<u64>,
     /// Error code of an exception.
     pub error: Cell<u64>,
-    /// Program counter.
-    pub rip: Cell<u64>,
+    rip: Cell<u64>,
     cs: Cell<u64>,
     rflags: Cell<u64>,
     /// Stack pointer.
@@ -46,6 +45,11 @@ pub struct Frame {
 }
 
 impl Frame {
+    /// Where the thread is.
+    pub fn program_counter(&self) -> u64 {
+        self.rip.get()
+    }
+
     /// Makes this frame equal to another (or to itself).
     pub fn take_from(&self, other: &Frame) {
         for (to, from) in self.words().into_iter().zip(other.words()) {

@@ -51,6 +51,8 @@ pub const FIRST_FRAME: u64 = 1 << 20;
 pub const START_UP_BYTES: u64 = smp::START_UP_BYTES;
 /// I/O ports there are.
 pub const IO_PORTS: u64 = 1 << 16;
+/// Physical addresses there can be.
+pub const PHYSICAL_BYTES: u64 = 1 << 52;
 
 /// Where the loader enters, on a stack of its own.
 // SAFETY: the name is the ELF's entry point; nothing else has it.
@@ -211,6 +213,9 @@ pub fn idle() -> ! {
             stack = const percpu::KERNEL_STACK, options(noreturn));
     }
 }
+
+/// User mode reads the time-stamp counter in any case.
+pub fn open_cycle_counter() {}
 
 /// Spin hint.
 pub fn pause() {

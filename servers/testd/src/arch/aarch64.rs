@@ -154,7 +154,7 @@ pub const ATTACKS: &[Attack] = &[
     Attack { name: "acknowledge_interrupt", fate: UNDEFINED, run: instructions!("mrs x0, icc_iar1_el1") },
     Attack { name: "end_of_interrupt", fate: UNDEFINED, run: instructions!("msr icc_eoir1_el1, xzr") },
     Attack { name: "deactivate_interrupt", fate: UNDEFINED, run: instructions!("mov x0, #32", "msr icc_dir_el1, x0") },
-    Attack { name: "software_interrupt", fate: UNDEFINED, run: instructions!("mov x0, #0x1000001", "msr icc_sgi1r_el1, x0") },
+    Attack { name: "software_interrupt", fate: UNDEFINED, run: instructions!("mov x0, #1", "movk x0, #0x100, lsl #16", "msr icc_sgi1r_el1, x0") },
     Attack { name: "mask_by_priority", fate: UNDEFINED, run: instructions!("msr icc_pmr_el1, xzr") },
     Attack { name: "write_debug_control", fate: UNDEFINED, run: instructions!("mov x0, #1", "msr mdscr_el1, x0") },
     Attack { name: "write_breakpoint", fate: UNDEFINED, run: instructions!("msr dbgbcr0_el1, xzr") },
