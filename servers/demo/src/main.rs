@@ -8,6 +8,7 @@ extern crate alloc;
 use alloc::format;
 use demo_core::Collector;
 use demo_core::roster::Arguments;
+use init_control::{NotStarted, SYSTEM_BADGE};
 use libsys::ipc::{Event, Request, Server};
 use libsys::object::{Port, Timer, now_ns};
 use libsys::proto::{Frame, Nothing, Reply, report};
@@ -67,6 +68,13 @@ fn collect(env: &Startup, timeout_s: u64, collector: &mut Collector) -> Result<(
 }
 
 fn answer(server: &Server, call: Request, collector: &mut Collector) -> Frame {
+    if call.badge == SYSTEM_BADGE
+        && call.label == NotStarted::LABEL
+        && let Some(request) = NotStarted::decode(server.words())
+    {
+        collector.absent(request.name());
+        return Nothing.frame();
+    }
     let request = report::Request::decode(call.label, server.words(), call.handles);
     let result = match request {
         Ok(request) => collector.take(call.badge, request, |text| println!("{text}")),

@@ -3,7 +3,7 @@
 use core::iter::repeat_n;
 
 use demo_core::{Arrival, Ledger, Raised, Rig, drill};
-use demo_driver::{Reporter, RigError, Stop, counters, hear, row, silence_pin};
+use demo_driver::{Expected, Reporter, RigError, Stop, counters, hear, refused, row, silence_pin};
 use libsys::interrupt::{Activated, Interrupt, InterruptError, Interrupts};
 use libsys::object::{Port, now_ns};
 use libsys::pci::Device as PciDevice;
@@ -108,7 +108,12 @@ pub fn run(env: &Startup, reporter: &Reporter) -> Result<Done, Stop<DeviceError>
     let port = Port::new()?;
     let server = env.handle("interrupt").ok_or(Error::BadHandle)?;
     let store = Store::pci_msi(pci)?;
-    let mut interrupt = Interrupts::new(server, port.handle()).add(&store, 0, KEY)?;
+    let interrupts = Interrupts::new(server, port.handle());
+    if Expected::from_args(env)? == Expected::Refusal {
+        refused(reporter, &interrupts, &store)?;
+        return Ok(Done { ok: true, slots: 0, fired: 0, delivered: 0, kind: store.kind() });
+    }
+    let mut interrupt = interrupts.add(&store, 0, KEY)?;
     let route = activate(&mut interrupt, &port)?;
 
     let mut ledger = Ledger::new(1);

@@ -6,8 +6,10 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use core::cell::RefCell;
 
+use init_control::{NotStarted, SYSTEM_BADGE};
 use libsys::object::Endpoint;
 use libsys::spawn::Spawner;
+use libsys::{ipc, sys};
 use tocsin_abi::{Handle, Rights};
 use tocsin_manifest::{Grant, Manifest, Program};
 use tocsin_proto::badge;
@@ -245,6 +247,24 @@ impl<'a> Grants<'a> {
         spawner.value("quota", policy.quota.into(), 0).context("quota")?;
         spawner.value("allow-unisolated", allow, 0).context("allow-unisolated")?;
         spawner.value("storm", storm.0, storm.1).context("storm")
+    }
+
+    /// Tells those who would hear from a driver that it will not run.
+    pub fn tell_absent(&self, program: &Program) {
+        let Some(request) = NotStarted::new(&program.name) else { return };
+        for grant in &program.grants {
+            let Grant::Device(name) = grant else { continue };
+            if BY_DEVICE.contains(&name.as_str()) {
+                continue;
+            }
+            let Some(endpoint) = self.endpoint(name) else { continue };
+            let Ok(made) = sys::handle_duplicate(endpoint, Rights::CALL, SYSTEM_BADGE) else {
+                continue;
+            };
+            let system = Endpoint::own(made.handle());
+            // Whoever does not know the request, or has died, waits for the driver in vain.
+            let _ = ipc::call(system.handle(), NotStarted::LABEL, &request.words(), &[]);
+        }
     }
 
     fn find(&self, name: &str) -> Result<Handle, Fatal> {

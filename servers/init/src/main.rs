@@ -68,6 +68,8 @@ fn run(env: &'static Startup, console: &mut Option<Handle>) -> Result<u64, Fatal
         let Some(devices) = &devices else { break };
         if let Some(claimed) = devices.claim(driver)? {
             programs.start(&driver.program, Some(claimed)).context(&driver.program.name)?;
+        } else {
+            grants.tell_absent(&driver.program);
         }
     }
     let main = &manifest.system.main;

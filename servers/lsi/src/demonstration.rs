@@ -6,18 +6,18 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use demo_core::Ledger;
-use demo_driver::{Reporter, Stop, hear, row, silence_pin};
-use libsys::interrupt::{Activated, Interrupt, InterruptError, Interrupts};
+use demo_driver::{Expected, Reporter, Stop, hear, refused, row, silence_pin};
+use libsys::interrupt::{Activated, Interrupt, Interrupts};
 use libsys::object::{Port, now_ns};
 use libsys::pci::Device as PciDevice;
-use libsys::proto::interrupt::Error as Refusal;
+use libsys::proto::StoreKind;
+use libsys::proto::interrupt::{Information, RemapperKind};
 use libsys::proto::pci::Description;
 use libsys::proto::report::{Done, Summary};
-use libsys::proto::{StoreKind, interrupt::Information};
 use libsys::startup::Environment;
 use libsys::{Error, Startup};
 use lsi_core::slot::{ARRAY_SLOTS, QUEUE_SLOTS};
-use lsi_core::{Store as Which, plan};
+use lsi_core::{Plan, Store as Which};
 
 use crate::device::{Device, DeviceError, LsiRig};
 use crate::round::Round;
@@ -35,6 +35,8 @@ const OTHERS: u32 = 4;
 
 /// What is known of all slots, by key.
 pub struct Slots {
+    /// Which key is whose.
+    pub plan: Plan,
     /// The interrupts.
     pub interrupts: Vec<Interrupt>,
     /// The books.
@@ -58,24 +60,27 @@ pub fn run(env: &Startup, reporter: &Reporter) -> Result<Done> {
     let pci = PciDevice::new(env.handle("pci").ok_or(Error::BadHandle)?);
     let identity = pci.describe()?;
     silence_pin(pci)?;
-    let device = Device::start(pci)?;
+    let plan = queue_slots(env).and_then(Plan::new);
+    let plan = plan.ok_or(Stop::Unexpected("`queue=` wants 256 to 65536, a multiple of 256"))?;
+    let device = Device::start(pci, plan)?;
     // Declared before the interrupts: it must outlive them.
     let port = Port::new()?;
     let server = env.handle("interrupt").ok_or(Error::BadHandle)?;
     let interrupts = Interrupts::new(server, port.handle());
 
-    match env.arg("expect") {
-        None => {}
-        Some("refused") => return refused(reporter, &interrupts, &device),
-        Some(_) => return Err(Stop::Unexpected("the argument `expect=` knows only `refused`")),
+    if Expected::from_args(env)? == Expected::Refusal {
+        for store in [&device.array, &device.queue] {
+            refused(reporter, &interrupts, store)?;
+        }
+        return Ok(Done { ok: true, slots: 0, fired: 0, delivered: 0, kind: kind(Which::Queue) });
     }
     let before = interrupts.information()?;
-    let mut slots = reserve(&interrupts, &device)?;
-    tell_reserved(reporter, before, interrupts.information()?)?;
+    let mut slots = reserve(&interrupts, &device, plan)?;
+    tell_reserved(reporter, plan, before, interrupts.information()?)?;
 
     let start_ns = now_ns();
     let mut rig = LsiRig { device: &device, port: &port };
-    let mut order = plan::order().map(plan::key).peekable();
+    let mut order = plan.order().peekable();
     let mut rounds = 0u64;
     while order.peek().is_some() {
         let round = Round::activate(&mut slots, &mut order)?;
@@ -97,6 +102,11 @@ pub fn run(env: &Startup, reporter: &Reporter) -> Result<Done> {
     }
     returned(reporter, before, &interrupts, &port)?;
     Ok(done)
+}
+
+/// How many slots are to be in queue memory; `None` when the argument is no number.
+fn queue_slots(env: &Startup) -> Option<u32> {
+    env.arg("queue").map_or(Some(QUEUE_SLOTS), |number| number.parse().ok())
 }
 
 /// Waits until what was released is free again: numbers stay in quarantine until nothing
@@ -130,16 +140,16 @@ fn returned(
 }
 
 /// Reserves all slots of both stores: pairs and remapper entries, no vectors.
-fn reserve(interrupts: &Interrupts, device: &Device) -> Result<Slots> {
-    let mut all = Vec::with_capacity(plan::SLOTS as usize);
-    for (store, which, slots) in
-        [(&device.array, Which::Array, ARRAY_SLOTS), (&device.queue, Which::Queue, QUEUE_SLOTS)]
-    {
-        let slots: Vec<u32> = (0..slots).collect();
-        all.extend(interrupts.add_many(store, &slots, plan::keys(which).start)?);
+fn reserve(interrupts: &Interrupts, device: &Device, plan: Plan) -> Result<Slots> {
+    let mut all = Vec::with_capacity(plan.slots() as usize);
+    for (store, which) in [(&device.array, Which::Array), (&device.queue, Which::Queue)] {
+        let keys = plan.keys(which);
+        let slots: Vec<u32> = (0..).zip(keys.clone()).map(|(slot, _)| slot).collect();
+        all.extend(interrupts.add_many(store, &slots, keys.start)?);
     }
     let len = all.len();
     Ok(Slots {
+        plan,
         interrupts: all,
         ledger: Ledger::new(len),
         routes: vec![None; len],
@@ -147,40 +157,39 @@ fn reserve(interrupts: &Interrupts, device: &Device) -> Result<Slots> {
     })
 }
 
-fn tell_reserved(reporter: &Reporter, before: Information, after: Information) -> Result<()> {
+fn tell_reserved(
+    reporter: &Reporter,
+    plan: Plan,
+    before: Information,
+    after: Information,
+) -> Result<()> {
+    let (array, queue) = (ARRAY_SLOTS, plan.queue_slots());
+    let entries = after.entries;
+    if after.remapper == RemapperKind::Its {
+        return Ok(reporter.line(format_args!(
+            "{array} slots reserved in the chip's script RAM and {queue} in queue memory, each \
+             with an LPI of its own: {} of {} are free",
+            entries.free, entries.total,
+        ))?);
+    }
     // Other drivers take vectors at the same time; ours must not show among them.
     let taken = before.vectors.free.saturating_sub(after.vectors.free);
     reporter.line(format_args!(
-        "{ARRAY_SLOTS} slots reserved in the chip's script RAM and {QUEUE_SLOTS} in queue memory: \
+        "{array} slots reserved in the chip's script RAM and {queue} in queue memory: \
          {} of {} remapper entries are free, {} of {} vectors ({taken} fewer than before)",
-        after.entries.free, after.entries.total, after.vectors.free, after.vectors.total,
+        entries.free, entries.total, after.vectors.free, after.vectors.total,
     ))?;
-    if u64::from(taken) >= plan::SLOTS {
+    if u64::from(taken) >= plan.slots() {
         return Err(Stop::Unexpected("reserving took a vector for each slot"));
     }
     Ok(())
 }
 
-/// On a machine that can not tell who sent a message, both stores must be refused.
-fn refused(reporter: &Reporter, interrupts: &Interrupts, device: &Device) -> Result<Done> {
-    for store in [&device.array, &device.queue] {
-        match interrupts.add(store, 0, 0) {
-            Err(InterruptError::Server(Refusal::NotSupported)) => {}
-            Err(error) => return Err(error.into()),
-            Ok(_) => return Err(Stop::Unexpected("IMS was granted, and was to be refused")),
-        }
-        if store.used() != 0 {
-            return Err(Stop::Unexpected("a refused slot is still taken"));
-        }
-        reporter.line(format_args!("IMS refused: NotSupported ({})", store.kind()))?;
-    }
-    Ok(Done { ok: true, slots: 0, fired: 0, delivered: 0, kind: StoreKind::QueueMemory })
-}
-
 /// Sends all rows and sums.
 fn report(reporter: &Reporter, identity: &Description, slots: &Slots) -> Result<Done> {
+    let plan = slots.plan;
     for which in STORES {
-        for key in plan::keys(which) {
+        for key in plan.keys(which) {
             let index = key as usize;
             let route = slots.routes[index].ok_or(Stop::Unexpected("a slot was never active"))?;
             reporter.row(&row(
@@ -190,11 +199,11 @@ fn report(reporter: &Reporter, identity: &Description, slots: &Slots) -> Result<
                 &slots.ledger.account(key),
             ))?;
         }
-        let sums = slots.ledger.totals(plan::keys(which));
+        let sums = slots.ledger.totals(plan.keys(which));
         reporter.summary(&Summary {
             requester: identity.requester,
             kind: kind(which),
-            reserved: plan::keys(which).count() as u64,
+            reserved: plan.keys(which).count() as u64,
             active: slots.most_active[which as usize],
             fired: sums.fired,
             delivered: sums.delivered,
@@ -203,9 +212,9 @@ fn report(reporter: &Reporter, identity: &Description, slots: &Slots) -> Result<
             wrong: 0,
         })?;
     }
-    let sums = slots.ledger.totals(0..plan::SLOTS);
+    let sums = slots.ledger.totals(0..plan.slots());
     Ok(Done {
-        ok: sums.slots == plan::SLOTS,
+        ok: sums.slots == plan.slots(),
         slots: sums.slots,
         fired: sums.fired,
         delivered: sums.delivered,

@@ -10,10 +10,8 @@ use libsys::object::Port;
 use libsys::pci::Device as PciDevice;
 use libsys::proto::pci::Enables;
 use libsys::store::{EntryLayout, MaskField, Store};
-use lsi_core::slot::{
-    ADDRESS_OFFSET, ARRAY_SLOTS, DATA_OFFSET, MASK_BIT, MASK_OFFSET, QUEUE_SLOTS, SLOT_BYTES,
-};
-use lsi_core::{AddressError, Ending, SlotId, Store as Which, plan};
+use lsi_core::slot::{ADDRESS_OFFSET, ARRAY_SLOTS, DATA_OFFSET, MASK_BIT, MASK_OFFSET, SLOT_BYTES};
+use lsi_core::{AddressError, Ending, Plan, SlotId, Store as Which};
 
 use crate::chip::{Chip, ChipError};
 use crate::scripts::Scripts;
@@ -83,6 +81,7 @@ pub struct Device {
     chip: Chip,
     array_scripts: Scripts,
     queue_scripts: Scripts,
+    plan: Plan,
     /// Slots in the chip's script RAM.
     pub array: Store,
     /// Slots in system memory.
@@ -94,10 +93,10 @@ impl Device {
     ///
     /// # Errors
     /// The PCI server's, the chip's, or an address that the chip can not reach.
-    pub fn start(pci: PciDevice) -> Result<Device, Stop<DeviceError>> {
+    pub fn start(pci: PciDevice, plan: Plan) -> Result<Device, Stop<DeviceError>> {
         let registers = pci.map_bar(REGISTERS)?;
         let ram = pci.map_bar(SCRIPT_RAM)?;
-        let entries = pci.dma(u64::from(QUEUE_SLOTS) * u64::from(SLOT_BYTES))?;
+        let entries = pci.dma(u64::from(plan.queue_slots()) * u64::from(SLOT_BYTES))?;
         pci.enable(Enables::MEMORY_AND_MASTER)?;
         let chip = Chip::start(registers).map_err(|error| Stop::Device(error.into()))?;
 
@@ -106,19 +105,21 @@ impl Device {
                 .map_err(|error| Stop::Device(error.into()))
         };
         let array = fill(&ram.mapping, ram.base, ram.bus_address, Which::Array, ARRAY_SLOTS)?;
-        let queue = fill(&entries.mapping, 0, entries.bus_address, Which::Queue, QUEUE_SLOTS)?;
+        let queue =
+            fill(&entries.mapping, 0, entries.bus_address, Which::Queue, plan.queue_slots())?;
         Ok(Device {
             chip,
             array_scripts: array,
             queue_scripts: queue,
+            plan,
             array: Store::device_array(ram.mapping, layout(ram.base, ARRAY_SLOTS))?,
-            queue: Store::queue_memory(entries.mapping, layout(0, QUEUE_SLOTS))?,
+            queue: Store::queue_memory(entries.mapping, layout(0, plan.queue_slots()))?,
         })
     }
 
     /// Fires a slot: runs its script, and says what it did.
     fn fire(&self, key: u64) -> Result<Raised, DeviceError> {
-        let slot = plan::slot(key).ok_or(DeviceError::UnknownKey(key))?;
+        let slot = self.plan.slot(key).ok_or(DeviceError::UnknownKey(key))?;
         let scripts = match slot.store {
             Which::Array => self.array_scripts,
             Which::Queue => self.queue_scripts,

@@ -7,7 +7,7 @@ use demo_core::drill;
 use demo_driver::{Reporter, Stop, counters};
 use libsys::interrupt::InterruptError;
 use libsys::proto::interrupt::Error as Refusal;
-use lsi_core::{Store as Which, plan};
+use lsi_core::{Plan, Store as Which};
 
 use crate::demonstration::{Slots, kind};
 use crate::device::{DeviceError, LsiRig};
@@ -16,6 +16,7 @@ type Result<T> = core::result::Result<T, Stop<DeviceError>>;
 
 /// The keys that are active, and the one that was refused.
 pub struct Round {
+    plan: Plan,
     active: Vec<u64>,
     refused: Option<u64>,
 }
@@ -26,7 +27,7 @@ impl Round {
         slots: &mut Slots,
         order: &mut Peekable<impl Iterator<Item = u64>>,
     ) -> Result<Round> {
-        let mut round = Round { active: Vec::new(), refused: None };
+        let mut round = Round { plan: slots.plan, active: Vec::new(), refused: None };
         while let Some(&key) = order.peek() {
             match slots.interrupt(key)?.activate() {
                 Ok(route) => {
@@ -56,20 +57,24 @@ impl Round {
     }
 
     fn count(&self, which: Which) -> u64 {
-        let keys = plan::keys(which);
+        let keys = self.plan.keys(which);
         self.keys().filter(|key| keys.contains(key)).count() as u64
     }
 
-    /// Says what is active, and who got `NoVectors`.
+    /// Says what is active, and who got `NoVectors`. A machine that has an interrupt number
+    /// for every slot needs one round.
     pub fn tell(&self, reporter: &Reporter, round: u64) -> Result<()> {
         let (array, queue) = (self.count(Which::Array), self.count(Which::Queue));
         let round = round + 1;
-        match self.refused.and_then(plan::slot) {
+        match self.refused.and_then(|key| self.plan.slot(key)) {
             Some(next) => reporter.line(format_args!(
                 "round {round}: {array} + {queue} slots active, the next ({} slot {}) got NoVectors",
                 kind(next.store),
                 next.index
             ))?,
+            None if round == 1 => {
+                reporter.line(format_args!("{array} + {queue} slots active, all at once"))?
+            }
             None => reporter.line(format_args!(
                 "round {round}: {array} + {queue} slots active, the last ones"
             ))?,
@@ -89,7 +94,7 @@ impl Round {
         }
         let blocked: Vec<u64> = [Which::Array, Which::Queue]
             .into_iter()
-            .filter_map(|which| self.keys().find(|key| plan::keys(which).contains(key)))
+            .filter_map(|which| self.keys().find(|key| self.plan.keys(which).contains(key)))
             .collect();
         for &key in &blocked {
             slots.interrupt(key)?.block()?;

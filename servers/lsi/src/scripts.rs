@@ -24,7 +24,9 @@ impl Scripts {
         slots: u32,
     ) -> Result<Scripts, AddressError> {
         let scripts = Scripts { first: BusAddress::new(bus_address)? };
-        for index in 0..slots as u16 {
+        for index in 0..slots {
+            // At most 65,536: `Plan` knows no more.
+            let index = index as u16;
             let slot = SlotId { store, index };
             let words = program(scripts.start_of(index)?, slot)?;
             let start = base + u64::from(index) * u64::from(SLOT_BYTES);

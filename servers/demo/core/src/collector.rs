@@ -77,6 +77,11 @@ impl Collector {
         self.intruders.push(why);
     }
 
+    /// The machine has no device for this driver.
+    pub fn absent(&mut self, name: &str) {
+        self.roster.absent_driver(name);
+    }
+
     /// Drivers that are still expected.
     #[must_use]
     pub fn missing(&self) -> Vec<&str> {
@@ -87,7 +92,9 @@ impl Collector {
     pub fn finish(&self, mut print: impl FnMut(&str)) -> bool {
         let mut objections = verdict::objections(&self.roster, &self.table);
         objections.extend(self.intruders.iter().cloned());
-        layout::print(&self.table, &mut print);
+        if !self.table.stores().is_empty() {
+            layout::print(&self.table, &mut print);
+        }
         for objection in &objections {
             print(&format!("mismatch: {objection}"));
         }

@@ -1,5 +1,7 @@
 //! How the table looks.
 
+use alloc::format;
+use alloc::string::String;
 use core::fmt;
 use tocsin_proto::report::Row;
 
@@ -28,8 +30,14 @@ pub fn line(row: &Row, f: &mut impl fmt::Write) -> fmt::Result {
         Some(entry) => write!(f, "{entry:>5}  ")?,
         None => f.write_str("    -  ")?,
     }
-    write!(f, "{:>#6x}  {:>3}  {:#010x}  {:#010x}  ", row.vector, row.cpu, row.address, row.data)?;
+    write!(f, "{:>6}  {:>3}  ", vector(row.vector.into()), row.cpu)?;
+    write!(f, "{:#010x}  {:#010x}  ", row.address, row.data)?;
     write!(f, "{:>5}  {:>9}  {:>9}", row.fired, row.delivered, row.coalesced)
+}
+
+/// A CPU's vector as the x86 manuals write them, an INTID as Arm's do.
+fn vector(number: u32) -> String {
+    if number < 256 { format!("{number:#04x}") } else { format!("{number}") }
 }
 
 /// The requester id of a row, so that a width applies to it as a whole.
@@ -58,8 +66,8 @@ pub fn sums(store: &StoreRows, f: &mut impl fmt::Write) -> fmt::Result {
 
 /// Writes the whole table, one call of `print` per line.
 pub fn print(table: &Table, mut print: impl FnMut(&str)) {
-    let mut text = alloc::string::String::new();
-    let mut each = |write: &dyn Fn(&mut alloc::string::String) -> fmt::Result| {
+    let mut text = String::new();
+    let mut each = |write: &dyn Fn(&mut String) -> fmt::Result| {
         text.clear();
         // Writing into a string can not fail.
         let _ = write(&mut text);
@@ -88,7 +96,7 @@ pub fn print(table: &Table, mut print: impl FnMut(&str)) {
 mod tests {
     use super::*;
     use crate::table::tests::{row, summary};
-    use alloc::string::{String, ToString};
+    use alloc::string::ToString;
     use alloc::vec::Vec;
     use tocsin_proto::StoreKind;
 
@@ -123,6 +131,14 @@ mod tests {
         line(&row(StoreKind::MsiX, 0), &mut short).unwrap();
         line(&lpi, &mut text).unwrap();
         assert_eq!(text.len(), short.len());
+    }
+
+    #[test]
+    fn vectors_are_written_as_their_manuals_do() {
+        let texts = [0x31, 255, 8192, 65_535].map(vector);
+        assert_eq!(texts, ["0x31", "0xff", "8192", "65535"]);
+        // All fit their column.
+        assert!(texts.iter().all(|text| text.len() <= "vector".len()));
     }
 
     #[test]

@@ -51,6 +51,8 @@ struct Caller {
 #[derive(Clone, Debug)]
 pub struct Roster {
     expected: Vec<String>,
+    /// Expected, and known not to come.
+    absent: Vec<String>,
     callers: Vec<Caller>,
 }
 
@@ -62,7 +64,7 @@ impl Roster {
     /// Nobody has reported yet.
     #[must_use]
     pub fn new(expected: Vec<String>) -> Roster {
-        Roster { expected, callers: Vec::new() }
+        Roster { expected, absent: Vec::new(), callers: Vec::new() }
     }
 
     fn caller(&mut self, badge: u64) -> &mut Caller {
@@ -95,19 +97,41 @@ impl Roster {
         Ok(())
     }
 
+    /// The machine has no device for this driver: it will not report.
+    pub fn absent_driver(&mut self, name: &str) {
+        let known = self.expected.iter().any(|expected| expected == name);
+        if known && !self.absent.iter().any(|absent| absent == name) {
+            self.absent.push(name.to_owned());
+        }
+    }
+
+    /// Expected drivers without a device.
+    #[must_use]
+    pub fn absent(&self) -> Vec<&str> {
+        self.absent.iter().map(String::as_str).collect()
+    }
+
+    /// True when nobody has reported anything.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.callers.is_empty()
+    }
+
     /// True when this caller has finished: it may not say anything more.
     #[must_use]
     pub fn is_done(&self, badge: u64) -> bool {
         self.callers.iter().any(|caller| caller.badge == badge && caller.done.is_some())
     }
 
-    /// Expected drivers that have not finished.
+    /// Expected drivers that have a device, as far as is known, and have not finished.
     #[must_use]
     pub fn missing(&self) -> Vec<&str> {
         let finished = |name: &str| {
             self.callers.iter().any(|c| c.done.is_some() && c.name.as_deref() == Some(name))
         };
-        self.expected.iter().map(String::as_str).filter(|name| !finished(name)).collect()
+        let absent = |name: &str| self.absent.iter().any(|absent| absent == name);
+        let expected = self.expected.iter().map(String::as_str);
+        expected.filter(|name| !finished(name) && !absent(name)).collect()
     }
 
     /// Name and last word of everybody who has finished.
@@ -157,6 +181,18 @@ mod tests {
             roster.finished().map(|(n, b, _)| (n, b)).collect::<Vec<_>>(),
             [("lsi", 7), ("?", 8), ("edu", 9)]
         );
+    }
+
+    #[test]
+    fn who_has_no_device_is_not_waited_for() {
+        let mut roster = roster();
+        roster.absent_driver("edu");
+        roster.absent_driver("edu");
+        roster.absent_driver("nobody");
+        assert_eq!((roster.missing(), roster.absent()), (alloc::vec!["lsi"], alloc::vec!["edu"]));
+        assert!(roster.is_empty());
+        roster.line(7, "lsi: here");
+        assert!(!roster.is_empty());
     }
 
     #[test]

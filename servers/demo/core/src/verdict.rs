@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use tocsin_proto::badge;
 
 use crate::roster::Roster;
-use crate::table::Table;
+use crate::table::{StoreRows, Table};
 
 /// Everything that speaks against the run: nothing means that it was good.
 #[must_use]
@@ -14,6 +14,11 @@ pub fn objections(roster: &Roster, table: &Table) -> Vec<String> {
     let mut found: Vec<String> = table.problems().iter().map(ToString::to_string).collect();
     for name in roster.missing() {
         found.push(format!("{name} did not finish"));
+    }
+    // A machine with none of the devices is another machine; one with some lacks the rest.
+    let absent = roster.absent();
+    if !roster.is_empty() {
+        found.extend(absent.iter().map(|name| format!("{name} has no device on this machine")));
     }
     for (name, caller, done) in roster.finished() {
         if !done.ok {
@@ -45,6 +50,13 @@ pub fn sentence(roster: &Roster, table: &Table, objections: &[String]) -> String
         };
     }
     let all = table.totals();
+    let absent = roster.absent();
+    if all.slots == 0 && !absent.is_empty() {
+        return format!(
+            "Nothing to show: there is no PCI device here for any of the drivers ({}).",
+            absent.join(", ")
+        );
+    }
     let stores: Vec<String> = table
         .stores()
         .iter()
@@ -54,22 +66,39 @@ pub fn sentence(roster: &Roster, table: &Table, objections: &[String]) -> String
         roster.finished().filter(|(_, _, done)| done.slots == 0).map(|(name, _, _)| name).collect();
     let refused = match silent.len() {
         0 => String::new(),
-        _ => format!("; {} was refused its messages, as expected here", silent.join(", ")),
+        1 => format!("{} was refused its messages, as expected here", silent[0]),
+        _ => format!("{} were refused their messages, as expected here", silent.join(" and ")),
     };
+    if all.slots == 0 {
+        return format!("Shown: {refused}.");
+    }
+    let refused = if refused.is_empty() { refused } else { format!("; {refused}") };
     let which = match all.slots {
         1 => "1 message",
         many => &format!("{many} messages"),
     };
     format!(
-        "Shown: {which} ({}), each with its own pair, were raised {} times by their devices: each \
+        "Shown: {which} ({}; {}), each with its own pair, were raised {} times by their devices: each \
          alone and delivered exactly once under its own key, and in bursts that always ended in a \
          packet; {} packets and {} coalesced events came, none on a wrong slot, and the kernel \
          counted the same{refused}.",
         stores.join(", "),
+        together(table),
         all.fired,
         all.delivered,
         all.coalesced,
     )
+}
+
+/// How many of each store were active at the same time. A machine whose CPUs have fewer
+/// vectors than the stores have slots lets them take turns.
+fn together(table: &Table) -> String {
+    let active = |store: &StoreRows| store.summary.map_or(0, |said| said.active);
+    if table.stores().iter().all(|store| active(store) == store.rows.slots) {
+        return String::from("all of a store active at once");
+    }
+    let most: Vec<String> = table.stores().iter().map(|store| active(store).to_string()).collect();
+    format!("at most {} of them active at once", most.join(", "))
 }
 
 #[cfg(test)]
@@ -78,7 +107,7 @@ mod tests {
     use crate::roster::Arguments;
     use crate::table::tests::{row, summary};
     use tocsin_proto::StoreKind;
-    use tocsin_proto::report::Done;
+    use tocsin_proto::report::{Done, Summary};
 
     const LSI: u64 = badge::of_device(0x20);
 
@@ -88,7 +117,8 @@ mod tests {
             table.add(row(StoreKind::DeviceArray, slot));
         }
         if slots > 0 {
-            table.summary(summary(StoreKind::DeviceArray, slots.into()));
+            let said = summary(StoreKind::DeviceArray, slots.into());
+            table.summary(Summary { active: slots.into(), ..said });
         }
         let mut roster = Roster::new(Arguments::parse(names).expect("names").drivers);
         roster.line(LSI, "lsi: here");
@@ -116,7 +146,8 @@ mod tests {
         let (roster, table) = run("lsi", 256, done(256));
         let (objections, line) = verdict(&roster, &table);
         assert_eq!(objections, 0);
-        assert!(line.starts_with("Shown: 256 messages (256 in DeviceArray), each"), "{line}");
+        let start = "Shown: 256 messages (256 in DeviceArray; all of a store active at once), each";
+        assert!(line.starts_with(start), "{line}");
         assert!(line.contains("raised 1024 times"), "{line}");
         assert!(line.contains("512 packets and 256 coalesced events"), "{line}");
         assert!(!line.contains("refused"), "{line}");
@@ -127,7 +158,57 @@ mod tests {
         let (roster, table) = run("lsi", 0, done(0));
         let (objections, line) = verdict(&roster, &table);
         assert_eq!(objections, 0);
-        assert!(line.ends_with("lsi was refused its messages, as expected here."), "{line}");
+        assert_eq!(line, "Shown: lsi was refused its messages, as expected here.");
+        let (mut roster, table) = run("lsi edu", 0, done(0));
+        let edu = badge::of_device(0x10);
+        roster.line(edu, "edu: here");
+        roster.done(edu, done(0)).expect("first");
+        let (objections, line) = verdict(&roster, &table);
+        assert_eq!(objections, 0);
+        assert_eq!(line, "Shown: lsi and edu were refused their messages, as expected here.");
+        let (mut roster, table) = run("lsi edu", 4, done(4));
+        roster.line(edu, "edu: here");
+        roster.done(edu, done(0)).expect("first");
+        let (objections, line) = verdict(&roster, &table);
+        assert_eq!(objections, 0);
+        let end = "the kernel counted the same; edu was refused its messages, as expected here.";
+        assert!(line.starts_with("Shown: 4 messages") && line.ends_with(end), "{line}");
+    }
+
+    #[test]
+    fn turns_are_told_from_all_at_once() {
+        let (roster, mut table) = run("lsi", 256, done(256));
+        for slot in 0..2 {
+            table.add(row(StoreKind::QueueMemory, slot));
+        }
+        table.summary(Summary { active: 1, ..summary(StoreKind::QueueMemory, 2) });
+        let line = sentence(&roster, &table, &[]);
+        let start = "Shown: 258 messages (256 in DeviceArray, 2 in QueueMemory; \
+                     at most 256, 1 of them active at once), each";
+        assert!(line.starts_with(start), "{line}");
+    }
+
+    #[test]
+    fn a_machine_without_the_devices_has_a_sentence_of_its_own() {
+        let mut roster = Roster::new(Arguments::parse("edu lsi").expect("names").drivers);
+        roster.absent_driver("edu");
+        assert_eq!(roster.missing(), ["lsi"]);
+        roster.absent_driver("lsi");
+        let (objections, line) = verdict(&roster, &Table::default());
+        assert_eq!(objections, 0);
+        assert_eq!(
+            line,
+            "Nothing to show: there is no PCI device here for any of the drivers (edu, lsi)."
+        );
+    }
+
+    #[test]
+    fn a_machine_with_some_of_the_devices_is_not_good() {
+        let (mut roster, table) = run("lsi edu", 4, done(4));
+        roster.absent_driver("edu");
+        let (objections, line) = verdict(&roster, &table);
+        assert_eq!(objections, 1);
+        assert_eq!(line, "FAILED: edu has no device on this machine.");
     }
 
     #[test]

@@ -1,12 +1,14 @@
-//! What the drivers `edu` and `lsi` share: reporting to `demo`, the port as a drill sees
+//! What the drivers share: reporting to `demo`, the port as a drill sees
 //! it, and the device's own interrupt pin, which must stay quiet.
 #![no_std]
 #![forbid(unsafe_code)]
 
 extern crate alloc;
 
+mod refusal;
 mod stop;
 
+pub use refusal::{Expected, refused};
 pub use stop::{RigError, Stop};
 
 use alloc::format;

@@ -4,13 +4,13 @@
 //! interrupt server a client's quota, and the PCI server that a device is free again. The
 //! PCI server alone knows the bridges above a device, and what an interrupt translation
 //! service calls it: it tells the interrupt server which ids the device's messages arrive
-//! with. The labels lie beyond those of `tocsin-proto`;
+//! with. Who collects the reports of drivers hears from `init` which of them will not come.
+//! The labels lie beyond those of `tocsin-proto`;
 //! who may use them is decided by the badge, like everything else.
 #![no_std]
 #![forbid(unsafe_code)]
 
-/// Badge of the handles with which `init` and `pci` speak to the interrupt server
-/// themselves. No device has it: a device's badge has bit 32 set and bit 33 clear
+/// Badge of the handles with which `init` and `pci` speak to other servers themselves. No device has it: a device's badge has bit 32 set and bit 33 clear
 /// (`tocsin_proto::badge`).
 pub const SYSTEM_BADGE: u64 = 1 << 33;
 
@@ -86,6 +86,59 @@ pub enum Writes {
 pub struct ClientGone {
     /// The client's device.
     pub requester: u16,
+}
+
+/// To whoever receives a driver's reports (`device:<endpoint>` in its grants), from
+/// [`SYSTEM_BADGE`] only: this driver was not started, because the machine has no device for
+/// it. Nobody need wait for it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct NotStarted {
+    /// The program's name, padded with zero bytes.
+    name: [u8; NotStarted::NAME_BYTES],
+}
+
+impl NotStarted {
+    /// Its label.
+    pub const LABEL: u32 = 0x106;
+    /// Bytes of a name at most: what a manifest allows.
+    pub const NAME_BYTES: usize = 32;
+
+    /// For the program with this name; `None` when it is too long.
+    #[must_use]
+    pub fn new(name: &str) -> Option<Self> {
+        let mut padded = [0; Self::NAME_BYTES];
+        padded.get_mut(..name.len())?.copy_from_slice(name.as_bytes());
+        Some(Self { name: padded })
+    }
+
+    /// The name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        let end = self.name.iter().position(|byte| *byte == 0).unwrap_or(Self::NAME_BYTES);
+        // `new` and `decode` make nothing else than UTF-8.
+        core::str::from_utf8(&self.name[..end]).unwrap_or_default()
+    }
+
+    /// As IPC words.
+    #[must_use]
+    pub fn words(self) -> [u64; 4] {
+        let mut words = [0; 4];
+        for (word, bytes) in words.iter_mut().zip(self.name.as_chunks().0) {
+            *word = u64::from_le_bytes(*bytes);
+        }
+        words
+    }
+
+    /// From IPC words; `None` unless they are exactly such a request.
+    #[must_use]
+    pub fn decode(words: &[u64]) -> Option<Self> {
+        let words: [u64; 4] = words.try_into().ok()?;
+        let mut name = [0; Self::NAME_BYTES];
+        for (bytes, word) in name.as_chunks_mut().0.iter_mut().zip(words) {
+            *bytes = word.to_le_bytes();
+        }
+        core::str::from_utf8(&name).is_ok().then_some(Self { name })
+    }
 }
 
 impl ClientGone {
@@ -228,6 +281,17 @@ mod tests {
         );
         for words in [&[1, 2, 0][..], &[1, 0, 1 << 32], &[1 << 16, 0, 1], &[1, 0], &[1, 0, 1, 1]] {
             assert_eq!(SetDevice::decode(words), None, "{words:x?}");
+        }
+        let absent = NotStarted::new("edu").expect("short");
+        assert_eq!(absent.words(), [0x0075_6465, 0, 0, 0]);
+        let longest = NotStarted::new("a-name-of-exactly-32-bytes-1-2-3").expect("fits");
+        for request in [absent, longest] {
+            assert_eq!(NotStarted::decode(&request.words()), Some(request));
+        }
+        assert_eq!((absent.name(), longest.name().len()), ("edu", 32));
+        assert_eq!(NotStarted::new("a-name-of-more-than-32-bytes-1-2-3"), None);
+        for words in [&[][..], &[1; 3], &[1; 5], &[0xff, 0, 0, 0]] {
+            assert_eq!(NotStarted::decode(words), None, "{words:x?}");
         }
         for words in [&[][..], &[1], &[1, 2, 3], &[0x1_0000, 1], &[1, 1 << 32]] {
             assert_eq!(SetQuota::decode(words), None, "{words:x?}");

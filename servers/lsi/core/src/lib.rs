@@ -24,5 +24,6 @@ pub mod slot;
 pub use address::{AddressError, BusAddress};
 pub use instruction::{DecodeError, Instruction, When};
 pub use model::{Memory, Stop};
+pub use plan::Plan;
 pub use registers::{DmaStatus, Register};
 pub use slot::{Ending, SlotId, Store};

@@ -33,8 +33,10 @@ pub const DATA_OFFSET: u32 = 0x1c;
 pub const SCRIPT_RAM_BYTES: u32 = 8192;
 /// Slots of the device array: as many as the script RAM holds.
 pub const ARRAY_SLOTS: u32 = SCRIPT_RAM_BYTES / SLOT_BYTES;
-/// Slots of the queue memory.
+/// Slots of the queue memory, unless the driver's arguments say otherwise.
 pub const QUEUE_SLOTS: u32 = 2048;
+/// As many as a script's last word can tell apart: their index has 16 bits.
+pub const MAX_QUEUE_SLOTS: u32 = 1 << 16;
 
 /// Which of the two stores of this device.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
