@@ -1,6 +1,7 @@
 //! What firmware says about PCI: a device tree (`dtb`) or ACPI tables (`firmware`), of which
 //! init gives the one that counts.
 
+use alloc::boxed::Box;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
@@ -43,8 +44,13 @@ impl Description {
         Self::of_tables(tables.leak())
     }
 
+    // What is read is large, and the stack is small: each reader has a frame of its own.
+    #[inline(never)]
     fn of_tree(bytes: &[u8]) -> Result<Self, String> {
-        let found = Hosts::from_device_tree(bytes).map_err(|error| error.to_string())?;
+        let found = match Hosts::from_device_tree(bytes) {
+            Ok(found) => Box::new(found),
+            Err(error) => return Err(error.to_string()),
+        };
         for note in &found.notes {
             println!("pci: {note}");
         }
@@ -58,6 +64,7 @@ impl Description {
         Ok(Self { segments, host, ids: found.ids })
     }
 
+    #[inline(never)]
     fn of_tables(tables: &'static [u8]) -> Result<Self, String> {
         let blob = Blob::parse(tables).map_err(|error| error.to_string())?;
         let mcfg = blob.find(Signature::MCFG, 0).and_then(Mcfg::parse);
