@@ -41,11 +41,24 @@ fn device_in_general(cpu: usize, vector: u16) -> *const Frame {
     resume(cpu)
 }
 
-/// This CPU's timer.
-pub fn timer() -> *const Frame {
+/// A device's interrupt that the interrupt controller holds back until it is completed: a wire
+/// of its own, on an architecture that has such.
+#[allow(dead_code, reason = "one without does not call it")]
+pub fn wire(vector: u16) -> *const Frame {
     let cpu = arch::cpu_index();
     sync::enter(cpu);
-    arch::end_of_interrupt(arch::TIMER_VECTOR);
+    arch::end_of_interrupt(vector);
+    if state::get().held_event(context(cpu), vector).is_err() {
+        exclusively(cpu, |kernel, cx| kernel.held_event(cx, vector));
+    }
+    resume(cpu)
+}
+
+/// This CPU's timer.
+pub fn timer(vector: u16) -> *const Frame {
+    let cpu = arch::cpu_index();
+    sync::enter(cpu);
+    arch::end_of_interrupt(vector);
     if state::get().timer_interrupt(context(cpu)).is_err() {
         exclusively(cpu, |kernel, cx| kernel.timer_interrupt(cx));
     }
@@ -54,10 +67,10 @@ pub fn timer() -> *const Frame {
 
 /// Somebody wants this CPU to look: at its run queue, or at an eviction (which waiting
 /// for the lock has answered by now).
-pub fn poke() -> *const Frame {
+pub fn poke(vector: u16) -> *const Frame {
     let cpu = arch::cpu_index();
     sync::enter(cpu);
-    arch::end_of_interrupt(arch::POKE_VECTOR);
+    arch::end_of_interrupt(vector);
     state::get().poke_interrupt(context(cpu));
     resume(cpu)
 }

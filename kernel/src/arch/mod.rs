@@ -21,7 +21,6 @@
 //! | `paging` | page tables: create, plan, map, unmap, translate |
 //! | `now`, `ticks_per_second`, `arm_timer` | the counter and this CPU's timer |
 //! | `poke`, `end_of_interrupt(vector)`, `pause` | interrupt controller and spin hint |
-//! | `TIMER_VECTOR`, `POKE_VECTOR` | the kernel's own vectors |
 //! | `in_service` | whether an interrupt of this vector is being taken |
 //! | `take_forged_interrupt` | whether an exception is none, but a device's message |
 //! | `exception_name`, `fault_address` | what a user's exception was, and about which address |
@@ -34,3 +33,8 @@
 mod x86_64;
 #[cfg(target_arch = "x86_64")]
 pub use x86_64::*;
+
+#[cfg(target_arch = "aarch64")]
+mod aarch64;
+#[cfg(target_arch = "aarch64")]
+pub use aarch64::*;

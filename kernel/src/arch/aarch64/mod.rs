@@ -18,6 +18,7 @@ mod serial;
 mod smp;
 mod start;
 mod trampoline;
+mod vectors;
 
 use core::fmt;
 
@@ -39,6 +40,7 @@ pub use percpu::{cpu_index, cpu_index_or_zero, current_frame, leave_space, load_
 pub use serial::early_print;
 pub use smp::start_cpus;
 pub use start::load_kernel_tables;
+pub use vectors::{check_level, complete, vector_place, vector_places, vector_space};
 
 use smp::own_affinity;
 
@@ -84,36 +86,49 @@ pub fn init_this_cpu(index: usize) {
 #[inline(always)]
 pub extern "C" fn interrupt() -> *const Frame {
     let intid = gic::acknowledge();
-    if intid >= gic::FIRST_LPI {
+    if vectors::is_lpi(intid) {
         // It is never active, so this is all that the GIC wants.
         gic::end(intid);
-        return irq::device(intid as u8);
+        return irq::device(intid as u16);
     }
-    wired_interrupt(intid)
+    other_interrupt(intid)
 }
 
 /// One that is not a message.
 #[inline(never)]
-fn wired_interrupt(intid: u32) -> *const Frame {
-    if intid >= gic::NONE {
-        return irq::spurious(0);
+fn other_interrupt(intid: u32) -> *const Frame {
+    if gic::is_none(intid) {
+        return irq::spurious(NO_VECTOR);
     }
     gic::end(intid);
-    if intid == gic::POKE {
-        gic::deactivate(intid);
-        return irq::poke();
+    if vectors::is_spi(intid) {
+        // Active until somebody completes it.
+        return irq::wire(intid as u16);
     }
     if intid == gic::timer() {
         clock::disarm_timer();
-        gic::deactivate(intid);
-        return irq::timer();
     }
-    irq::spurious(0)
+    gic::deactivate(intid);
+    match intid {
+        gic::POKE => irq::poke(NO_VECTOR),
+        _ if intid == gic::timer() => irq::timer(NO_VECTOR),
+        // Nobody has turned it on. It is counted.
+        _ => irq::device(NO_VECTOR),
+    }
 }
 
-/// Done already, when the interrupt was taken: which one it was is only known then.
+/// No device's: the number of an SGI.
+const NO_VECTOR: u16 = 0;
+
+/// Done already, when the interrupt was taken: with all bits of its INTID.
 #[inline(always)]
-pub fn end_of_interrupt() {}
+pub fn end_of_interrupt(_vector: u16) {}
+
+/// Only what is in service is ever acknowledged.
+#[must_use]
+pub fn in_service(_vector: u16) -> bool {
+    false
+}
 
 /// What is taken for an exception is one: interrupts come by a way of their own.
 #[must_use]

@@ -285,8 +285,8 @@ pub fn enter(frame: *const Frame) -> ! {
 /// An interrupt, from user space or from the idle loop.
 extern "C" fn interrupt(vector: u64) -> *const Frame {
     match vector as u16 {
-        super::TIMER_VECTOR => crate::irq::timer(),
-        super::POKE_VECTOR => crate::irq::poke(),
+        super::TIMER_VECTOR => crate::irq::timer(super::TIMER_VECTOR),
+        super::POKE_VECTOR => crate::irq::poke(super::POKE_VECTOR),
         super::SPURIOUS_VECTOR => crate::irq::spurious(super::SPURIOUS_VECTOR),
         vector => crate::irq::device(vector),
     }

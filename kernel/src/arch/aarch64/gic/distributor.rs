@@ -25,6 +25,8 @@ const WRITE_PENDING: u32 = 1 << 31;
 const LINES: u32 = 0x1f;
 /// `GICD_TYPER.LPIS`.
 const LPIS: u32 = 1 << 17;
+/// `GICD_TYPER.IDbits`: bits of an INTID, less one; at most 24.
+const ID_BITS_SHIFT: u32 = 19;
 /// INTIDs below are SGIs and PPIs, which are the redistributors' affair.
 const FIRST_SPI: u64 = 32;
 /// Behind the last SPI.
@@ -35,6 +37,8 @@ const SPI_END: u64 = 1020;
 pub struct Abilities {
     /// Interrupts that are kept in memory and made by messages.
     pub lpis: bool,
+    /// How many INTIDs there are.
+    pub intids: u32,
 }
 
 /// Brings the distributor up with every SPI off, in group 1, at the devices' priority and on
@@ -79,7 +83,8 @@ pub fn init(frame: Frame, cpu: Affinity) -> Result<Abilities, &'static str> {
     if control & ENABLE_GROUP_1 == 0 || control & ENABLE_GROUP_0 != 0 {
         return Err("the distributor does not do what is written to its control register");
     }
-    Ok(Abilities { lpis: kind & LPIS != 0 })
+    let id_bits = (kind >> ID_BITS_SHIFT & 0x1f) + 1;
+    Ok(Abilities { lpis: kind & LPIS != 0, intids: 1 << id_bits.min(24) })
 }
 
 /// Waits until what was written counts.

@@ -16,16 +16,12 @@ use tocsin_firmware::arm::{Affinity, Platform};
 
 use self::frame::{FRAME_BYTES, Frame};
 use self::redistributor::Redistributor;
-use super::clock;
+use super::{clock, vectors};
 
 pub use interface::{acknowledge, deactivate, end};
 
 /// The software-generated interrupt by which CPUs poke each other.
 pub const POKE: u32 = 1;
-/// First INTID that means that there is no interrupt (2.2).
-pub const NONE: u32 = 1020;
-/// First LPI.
-pub const FIRST_LPI: u32 = 8192;
 
 // The lower the number, the higher the priority; the upper four bits exist on every GIC, also
 // as the non-secure side sees them (4.8). The poke comes last: a CPU that answers one has taken
@@ -70,6 +66,9 @@ pub fn init(platform: &Platform) -> Result<(), &'static str> {
     let frame = unsafe { Frame::new(platform.gic.distributor.base) };
     let abilities = distributor::init(frame, super::own_affinity())?;
     LPIS.store(abilities.lpis, Ordering::Relaxed);
+    if abilities.lpis {
+        vectors::init(abilities.intids);
+    }
     TIMER.store(platform.virtual_timer, Ordering::Relaxed);
     Ok(())
 }
@@ -97,6 +96,11 @@ pub fn enable_this_cpu(index: usize) -> Result<(), &'static str> {
 #[inline(always)]
 pub fn timer() -> u32 {
     TIMER.load(Ordering::Relaxed)
+}
+
+/// Whether an INTID says that there is no interrupt, or none for us (2.2).
+pub const fn is_none(intid: u32) -> bool {
+    intid >= 1020 && intid < 1024
 }
 
 /// Whether the GIC has LPIs.
