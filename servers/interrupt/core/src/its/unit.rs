@@ -117,13 +117,18 @@ impl Slot {
 
 /// At most MOVI, INV and two SYNC.
 struct Batch {
-    commands: [Option<Command>; 4],
+    commands: [Command; 4],
     count: usize,
 }
 
 impl Batch {
+    /// No commands; `filler` stands where there are none.
+    const fn new(filler: Command) -> Self {
+        Self { commands: [filler; 4], count: 0 }
+    }
+
     fn push(&mut self, command: Command) {
-        self.commands[self.count] = Some(command);
+        self.commands[self.count] = command;
         self.count += 1;
     }
 }
@@ -154,11 +159,8 @@ impl<R: ItsRegisters, M: DmaRegion> ItsUnit<R, M> {
         let Some((device, event)) = slot.owner else { return Ok(()) };
         let (batch, mapped) = self.missing(slot, device, event, Lpi::from_index(index));
         if batch.count > 0 {
-            let mut commands = [Command::Invalidate { device, event }; 4];
-            for (place, command) in commands.iter_mut().zip(batch.commands.into_iter().flatten()) {
-                *place = command;
-            }
-            let ticket = self.queue.submit(&mut self.registers, &commands[..batch.count])?;
+            let commands = &batch.commands[..batch.count];
+            let ticket = self.queue.submit(&mut self.registers, commands)?;
             let slot = &mut self.slots[index.index()];
             (slot.mapped, slot.dirty, slot.ticket) = (mapped, false, ticket);
         }
@@ -178,10 +180,10 @@ impl<R: ItsRegisters, M: DmaRegion> ItsUnit<R, M> {
         event: EventId,
         lpi: Lpi,
     ) -> (Batch, Option<CpuIndex>) {
-        let mut batch = Batch { commands: [None; 4], count: 0 };
         let collection = |cpu: CpuIndex| CollectionId::from_bits(cpu.index() as u16);
         let sync = |cpu: CpuIndex| Command::Sync { target: self.targets[cpu.index()] };
         let invalidate = Command::Invalidate { device, event };
+        let mut batch = Batch::new(invalidate);
         let mapped = match (slot.mapped, slot.wanted) {
             (None, Wanted::Off) => None,
             (Some(old), Wanted::Off) => {
