@@ -9,7 +9,7 @@
 //! two the machine has.
 //!
 //! Specifications cited: *ACPI* is ACPI 6.5; *VT-d* is Intel's Virtualization Technology for Directed I/O, revision 4.1;
-//! *PCI Firmware* is the PCI Firmware Specification 3.3; *HPET* is IA-PC HPET 1.0a;
+//! *AMD-Vi* is AMD's I/O Virtualization Technology Specification, 48882; *PCI Firmware* is the PCI Firmware Specification 3.3; *HPET* is IA-PC HPET 1.0a;
 //! *IORT* is Arm's IO Remapping Table, DEN 0049E.e; *SPCR* is Microsoft's Serial Port Console Redirection table, version
 //! 1.08; *DT* is the Devicetree Specification 0.4.
 #![no_std]
@@ -25,6 +25,8 @@ pub mod gic;
 pub mod gtdt;
 pub mod hpet;
 pub mod iort;
+pub mod ivhd;
+pub mod ivrs;
 pub mod madt;
 pub mod mcfg;
 mod nodes;
@@ -43,6 +45,8 @@ pub use fadt::Fadt;
 pub use gtdt::Gtdt;
 pub use hpet::Hpet;
 pub use iort::Iort;
+pub use ivhd::{DeviceEntries, DeviceEntry, Devices, Special};
+pub use ivrs::Ivrs;
 pub use madt::Madt;
 pub use mcfg::Mcfg;
 pub use requester::RequesterId;

@@ -4,7 +4,7 @@ mod common;
 
 use common::{Memory, fix_checksum, hex, q35};
 use proptest::prelude::*;
-use tocsin_firmware::{Blob, Dmar, Hpet, Madt, Mcfg, Root, Signature, blob};
+use tocsin_firmware::{Blob, Dmar, Hpet, Ivrs, Madt, Mcfg, RequesterId, Root, Signature, blob};
 
 /// Gives the bytes to all views and walks all their iterators. The bound: each step takes at least one byte.
 fn look_at(bytes: &[u8]) {
@@ -35,6 +35,19 @@ fn look_at(bytes: &[u8]) {
             }
         }
     }
+    if let Ok(ivrs) = Ivrs::parse(bytes) {
+        assert!(ivrs.blocks().count() <= bound);
+        for unit in ivrs.units() {
+            assert!(unit.entries().count() <= bound);
+            let device = RequesterId::from_bits(0x0100);
+            let _ = (unit.covers(device), unit.arrives_as(device), unit.io_apic_source(0));
+            assert!(
+                unit.register_base
+                    .checked_add(tocsin_firmware::ivrs::Ivhd::REGISTER_BYTES)
+                    .is_some()
+            );
+        }
+    }
     let _ = Hpet::parse(bytes);
     if let Ok(blob) = Blob::parse(bytes) {
         assert!(blob.tables().count() <= bound);
@@ -49,7 +62,7 @@ fn wrapped(signature: &[u8; 4], body: &[u8]) -> Vec<u8> {
 
 #[test]
 fn every_prefix_of_a_good_table_is_refused() {
-    for digits in [q35::MADT, q35::MCFG, q35::DMAR, q35::HPET] {
+    for digits in [q35::MADT, q35::MCFG, q35::DMAR, q35::HPET, q35::IVRS] {
         let bytes = hex(digits);
         for length in 0..bytes.len() {
             let short = &bytes[..length];
@@ -61,7 +74,7 @@ fn every_prefix_of_a_good_table_is_refused() {
 
 #[test]
 fn every_shortened_table_with_a_right_header_is_walked() {
-    for digits in [q35::MADT, q35::MCFG, q35::DMAR, q35::HPET] {
+    for digits in [q35::MADT, q35::MCFG, q35::DMAR, q35::HPET, q35::IVRS] {
         let bytes = hex(digits);
         for length in 36..bytes.len() {
             let mut short = bytes[..length].to_vec();
@@ -80,18 +93,18 @@ proptest! {
 
     #[test]
     fn random_bodies(
-        kind in 0usize..4,
+        kind in 0usize..5,
         body in proptest::collection::vec(prop_oneof![Just(0u8), 0u8..20, any::<u8>()], 0..300),
     ) {
-        look_at(&wrapped([b"APIC", b"MCFG", b"DMAR", b"HPET"][kind], &body));
+        look_at(&wrapped([b"APIC", b"MCFG", b"DMAR", b"HPET", b"IVRS"][kind], &body));
     }
 
     #[test]
     fn flipped_bits_in_good_tables(
-        kind in 0usize..4,
+        kind in 0usize..5,
         flips in proptest::collection::vec((36usize..200, any::<u8>()), 1..8),
     ) {
-        let mut bytes = hex([q35::MADT, q35::MCFG, q35::DMAR, q35::HPET][kind]);
+        let mut bytes = hex([q35::MADT, q35::MCFG, q35::DMAR, q35::HPET, q35::IVRS][kind]);
         let length = bytes.len();
         for (at, with) in flips {
             bytes[36 + (at - 36) % (length - 36)] ^= with;
