@@ -24,17 +24,29 @@ fn context(cpu: usize) -> Cx {
 #[inline(always)]
 pub fn device(vector: u16) -> *const Frame {
     let cpu = arch::cpu_index();
-    sync::enter(cpu);
+    if !sync::try_enter(cpu) {
+        return device_late(vector);
+    }
     arch::end_of_interrupt(vector);
     match state::get().device_event_fast(cpu, vector) {
         Some(thread) => switch_to(cpu, thread),
-        None => device_in_general(cpu, vector),
+        None => device_in_general(vector),
     }
 }
 
+/// The same, after somebody exclusive: the short way calls nothing that returns, so that it need
+/// not keep anything across a call.
+#[cold]
 #[inline(never)]
-fn device_in_general(cpu: usize, vector: u16) -> *const Frame {
-    let kernel = state::get();
+fn device_late(vector: u16) -> *const Frame {
+    sync::enter(arch::cpu_index());
+    arch::end_of_interrupt(vector);
+    device_in_general(vector)
+}
+
+#[inline(never)]
+fn device_in_general(vector: u16) -> *const Frame {
+    let (kernel, cpu) = (state::get(), arch::cpu_index());
     if kernel.device_event(context(cpu), vector).is_err() {
         exclusively(cpu, |kernel, cx| kernel.device_event(cx, vector));
     }

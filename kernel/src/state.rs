@@ -5,6 +5,7 @@ use core::mem::MaybeUninit;
 
 use kernel_core::Kernel;
 
+use crate::arch;
 use crate::machine::Machine;
 
 /// The kernel as this crate runs it.
@@ -28,6 +29,7 @@ pub fn install(system: System) {
 /// The state. Its fields are cells; see `Shared` for who may be here.
 #[inline(always)]
 pub fn get() -> &'static System {
+    let system = arch::in_register(KERNEL.0.get().cast::<System>());
     // SAFETY: 1. `install` comes first in `boot`. 2. only shared references exist.
-    unsafe { &*KERNEL.0.get().cast::<System>() }
+    unsafe { &*system }
 }

@@ -132,12 +132,17 @@ extern "C" fn kernel_nop(_: u64, _: u64, _: u64, _: u64, _: u64, _: u64) -> *con
     frame
 }
 
+// The short ways call nothing that returns: what they would have to keep across a call would
+// cost them its saving and restoring each time. So who must wait does it elsewhere.
+
 extern "C" fn ipc_call(a0: u64, a1: u64, a2: u64, a3: u64, a4: u64, a5: u64) -> *const Frame {
     let cpu = arch::cpu_index();
-    sync::enter(cpu);
+    if !sync::try_enter(cpu) {
+        return ipc_call_late(a0, a1, a2, a3, a4, a5);
+    }
     match state::get().ipc_call_fast::<false>(cpu, a0, Tag(a1), [a2, a3, a4, a5]) {
         Some(thread) => irq::switch_to(cpu, thread),
-        None => ipc_call_in_general(cpu, a0, a1, a2, a3, a4, a5),
+        None => ipc_call_in_general(a0, a1, a2, a3, a4, a5),
     }
 }
 
@@ -150,11 +155,37 @@ extern "C" fn ipc_reply_receive(
     a5: u64,
 ) -> *const Frame {
     let cpu = arch::cpu_index();
-    sync::enter(cpu);
+    if !sync::try_enter(cpu) {
+        return ipc_reply_receive_late(a0, a1, a2, a3, a4, a5);
+    }
     match state::get().ipc_reply_receive_fast::<false>(cpu, a0, Tag(a1), [a2, a3, a4, a5]) {
         Some(thread) => irq::switch_to(cpu, thread),
-        None => ipc_reply_receive_in_general(cpu, a0, a1, a2, a3, a4, a5),
+        None => ipc_reply_receive_in_general(a0, a1, a2, a3, a4, a5),
     }
+}
+
+macro_rules! late_calls {
+    ($($name:ident = $call:ident;)*) => {$(
+        /// The same, after somebody exclusive.
+        #[cold]
+        #[inline(never)]
+        extern "C" fn $name(
+            a0: u64,
+            a1: u64,
+            a2: u64,
+            a3: u64,
+            a4: u64,
+            a5: u64,
+        ) -> *const Frame {
+            sync::enter(arch::cpu_index());
+            $call(a0, a1, a2, a3, a4, a5)
+        }
+    )*};
+}
+
+late_calls! {
+    ipc_call_late = ipc_call_in_general;
+    ipc_reply_receive_late = ipc_reply_receive_in_general;
 }
 
 extern "C" fn port_wait(a0: u64, a1: u64, a2: u64, a3: u64, _: u64, _: u64) -> *const Frame {
@@ -167,13 +198,29 @@ extern "C" fn port_wait(a0: u64, a1: u64, a2: u64, a3: u64, _: u64, _: u64) -> *
     )
 }
 
-extern "C" fn port_signal(a0: u64, a1: u64, a2: u64, a3: u64, a4: u64, a5: u64) -> *const Frame {
+extern "C" fn port_signal(a0: u64, a1: u64, _: u64, _: u64, _: u64, _: u64) -> *const Frame {
     let cpu = arch::cpu_index();
-    sync::enter(cpu);
+    if !sync::try_enter(cpu) {
+        return port_signal_late(a0, a1);
+    }
     match state::get().port_signal_fast(cpu, a0, a1) {
         Some(thread) => irq::switch_to(cpu, thread),
-        None => go_on(cpu, a0, a1, a2, a3, a4, a5, Syscall::PortSignal as u64),
+        None => port_signal_in_general(a0, a1),
     }
+}
+
+/// The same, after somebody exclusive.
+#[cold]
+#[inline(never)]
+extern "C" fn port_signal_late(a0: u64, a1: u64) -> *const Frame {
+    sync::enter(arch::cpu_index());
+    port_signal_in_general(a0, a1)
+}
+
+/// `port_signal`, when it is not the commonest case.
+#[inline(never)]
+extern "C" fn port_signal_in_general(a0: u64, a1: u64) -> *const Frame {
+    go_on(arch::cpu_index(), a0, a1, 0, 0, 0, 0, Syscall::PortSignal as u64)
 }
 
 /// A number that no call has.
@@ -218,7 +265,6 @@ extern "C" fn go_on(
 /// `ipc_call`, when it is not the commonest case.
 #[inline(never)]
 extern "C" fn ipc_call_in_general(
-    cpu: usize,
     a0: u64,
     a1: u64,
     a2: u64,
@@ -229,6 +275,7 @@ extern "C" fn ipc_call_in_general(
     if Tag(a1).handles() > 0 {
         return ipc_call_with_handles(a0, a1, a2, a3, a4, a5);
     }
+    let cpu = arch::cpu_index();
     if Tag(a1).words() > IPC_REGISTER_WORDS {
         let long = state::get().ipc_call_fast::<true>(cpu, a0, Tag(a1), [a2, a3, a4, a5]);
         if let Some(thread) = long {
@@ -260,7 +307,6 @@ extern "C" fn ipc_call_with_handles(
 /// `ipc_reply_receive`, when it is not the commonest case.
 #[inline(never)]
 extern "C" fn ipc_reply_receive_in_general(
-    cpu: usize,
     a0: u64,
     a1: u64,
     a2: u64,
@@ -271,6 +317,7 @@ extern "C" fn ipc_reply_receive_in_general(
     if Tag(a1).handles() > 0 {
         return ipc_reply_receive_with_handles(a0, a1, a2, a3, a4, a5);
     }
+    let cpu = arch::cpu_index();
     if Tag(a1).words() > IPC_REGISTER_WORDS {
         let long = state::get().ipc_reply_receive_fast::<true>(cpu, a0, Tag(a1), [a2, a3, a4, a5]);
         if let Some(thread) = long {

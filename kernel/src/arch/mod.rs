@@ -21,6 +21,7 @@
 //! | `paging` | page tables: create, plan, map, unmap, translate |
 //! | `now`, `ticks_per_second`, `arm_timer` | the counter and this CPU's timer |
 //! | `poke`, `end_of_interrupt(vector)`, `pause` | interrupt controller and spin hint |
+//! | `in_register` | a pointer, in the way in which its fields are reached fastest |
 //! | `in_service` | whether an interrupt of this vector is being taken |
 //! | `take_forged_interrupt` | whether an exception is none, but a device's message |
 //! | `exception_name`, `fault_address` | what a user's exception was, and about which address |

@@ -20,6 +20,7 @@ mod start;
 mod trampoline;
 mod vectors;
 
+use core::arch::asm;
 use core::fmt;
 
 use tocsin_abi::Error;
@@ -167,6 +168,16 @@ impl fmt::Display for Features {
 #[must_use]
 pub fn hardware_id(index: usize) -> u64 {
     u64::from(gic::affinity(index).bits())
+}
+
+/// The same pointer, of which the compiler does not know where it leads: it then computes the
+/// address once, and not for each field anew.
+#[inline(always)]
+#[expect(clippy::pointers_in_nomem_asm_block, reason = "there is no instruction that could use it")]
+pub fn in_register<T>(mut pointer: *const T) -> *const T {
+    // SAFETY: no instruction.
+    unsafe { asm!("/* {} */", inout(reg) pointer, options(pure, nomem, nostack, preserves_flags)) };
+    pointer
 }
 
 /// Spin hint.
