@@ -177,9 +177,9 @@ pub struct BenchOptions {
 
 #[derive(Args)]
 pub struct ClippyOptions {
-    /// Architecture to check for.
-    #[arg(long, value_enum, default_value = "x86_64")]
-    pub arch: Arch,
+    /// Check for one architecture only [default: for each].
+    #[arg(long, value_enum)]
+    pub arch: Option<Arch>,
     #[command(flatten)]
     pub setup: SetupOptions,
 }

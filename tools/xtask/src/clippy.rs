@@ -13,7 +13,7 @@ use anyhow::Result;
 pub fn run(setup: &Setup, options: &ClippyOptions) -> Result<bool> {
     let crates = bare_crates(setup)?;
     for arch in Arch::ALL {
-        if options.arch != arch {
+        if options.arch.is_some_and(|chosen| chosen != arch) {
             continue;
         }
         let compiler = Compiler::find(setup, arch)?;
