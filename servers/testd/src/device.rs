@@ -199,7 +199,7 @@ fn device_pair_of_another_device_is_blocked(ctx: &Ctx) -> Outcome {
     }
     msi.arrives()?;
     // Another client's message, active and bound, whose pair edu gets to write.
-    let other = Client::new(ctx, 0xfe20)?;
+    let other = Client::ghost(ctx, 0xfe20)?;
     let (foreign, port) = (other.one(StoreKind::PciMsi)?, kit::port()?);
     foreign.bind(&port, 1)?;
     other.activate(foreign.id)?;

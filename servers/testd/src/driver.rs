@@ -2,7 +2,7 @@
 //! for messages, and two devices to raise them with.
 
 use alloc::vec::Vec;
-use init_control::{ClientGone, Release, SYSTEM_BADGE, SetQuota};
+use init_control::{ClientGone, Release, SYSTEM_BADGE, SetDevice, SetQuota, Writes};
 use libsys::ipc::{AskError, ask, ask_with, call};
 use libsys::map::Mapping;
 use libsys::pci::{Device, MappedBar};
@@ -15,7 +15,7 @@ use tocsin_proto::interrupt::{
 use tocsin_proto::pci::{Claim, Enables, MsiMask, MsiUnmask, MsiWrite};
 use tocsin_proto::{StoreKind, badge};
 
-use crate::harness::{Failure, Outcome, skip, wrong};
+use crate::harness::{Failure, Outcome, same, skip, wrong};
 use crate::kit::{self, Ctx, Own};
 
 /// QEMU's `edu` device.
@@ -51,6 +51,17 @@ impl Client {
         let endpoint = kit::badged(server, rights, badge::of_device(requester))?;
         let system = kit::badged(server, Rights::CALL, SYSTEM_BADGE)?;
         Ok(Client { endpoint, requester, system })
+    }
+
+    /// Speaks for a device that there is not. An ITS has to be told what it would see of one,
+    /// and any number is as good that no device has.
+    pub fn ghost(ctx: &Ctx, requester: u16) -> Result<Client, Failure> {
+        let client = Client::new(ctx, requester)?;
+        let (writes, device) = (Writes::Messages, requester.into());
+        let set = SetDevice { requester, writes, device };
+        let told = call(client.system.h(), SetDevice::LABEL, &set.words(), &[])?;
+        same(told.label, 0, "what the interrupt server says to a DeviceID")?;
+        Ok(client)
     }
 
     /// Where it calls.

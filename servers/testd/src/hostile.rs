@@ -113,7 +113,7 @@ struct Others {
 
 impl Others {
     fn new(ctx: &Ctx) -> Result<Others, Failure> {
-        let client = Client::new(ctx, GHOST)?;
+        let client = Client::ghost(ctx, GHOST)?;
         let information = client.at_rest()?;
         Ok(Others { client, information })
     }
@@ -219,7 +219,7 @@ fn hostile_exhausts_its_budget(ctx: &Ctx) -> Outcome {
 fn hostile_dies_holding_messages(ctx: &Ctx) -> Outcome {
     let others = Others::new(ctx)?;
     let messages = ctx.stats()?.messages;
-    let victim = Client::new(ctx, GHOST + 8)?;
+    let victim = Client::ghost(ctx, GHOST + 8)?;
     for quota in [10, 64, 100] {
         victim.quota(quota)?;
         let grants = [("interrupt", victim.h(), Rights::CALL, (0, 0))];
@@ -241,7 +241,7 @@ fn hostile_forks_and_dies_in_the_middle(ctx: &Ctx) -> Outcome {
     let Some(module) = ctx.env.find("module:hostile") else {
         return Err(skip("the manifest grants no module `hostile`"));
     };
-    let victim = Client::new(ctx, GHOST + 16)?;
+    let victim = Client::ghost(ctx, GHOST + 16)?;
     let before = Accounts::open(ctx)?;
     for round in 0..3u64 {
         let rights = Rights::CALL | Rights::DUPLICATE | Rights::TRANSFER;

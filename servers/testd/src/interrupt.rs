@@ -7,7 +7,7 @@ use libsys::sys;
 use tocsin_abi::startup::Startup;
 use tocsin_abi::{Error as KernelError, Kind, Rights};
 use tocsin_proto::StoreKind;
-use tocsin_proto::interrupt::{ANY_CPU, Error, MessageId};
+use tocsin_proto::interrupt::{ANY_CPU, Error, MessageId, RemapperKind};
 
 use crate::driver::{Client, Irq, IrqError};
 use crate::harness::{Outcome, check, refused, same, skip, wrong};
@@ -28,6 +28,7 @@ crate::tests![
     interrupt_client_without_room_gets_nothing,
     interrupt_reserving_takes_no_vector,
     interrupt_exhausted_vectors_are_an_answer,
+    interrupt_exhausted_entries_are_an_answer,
     interrupt_affinity_never_changes_the_pair,
     interrupt_closing_the_handle_returns_everything,
     interrupt_client_gone_is_silent_at_once,
@@ -64,7 +65,7 @@ fn interrupt_badge_zero_is_no_client(ctx: &Ctx) -> Outcome {
 }
 
 fn interrupt_garbage_changes_nothing(ctx: &Ctx) -> Outcome {
-    let client = Client::new(ctx, GHOST)?;
+    let client = Client::ghost(ctx, GHOST)?;
     let before = client.at_rest()?;
     let port = kit::port()?;
     let mut seed = 0x1234_5678_9abc_def0u64;
@@ -90,7 +91,7 @@ fn interrupt_garbage_changes_nothing(ctx: &Ctx) -> Outcome {
 }
 
 fn interrupt_client_rights_are_narrow(ctx: &Ctx) -> Outcome {
-    let client = Client::new(ctx, GHOST)?;
+    let client = Client::ghost(ctx, GHOST)?;
     let irq = client.one(StoreKind::PciMsi)?;
     let rights = kit::rights_of(irq.message.h())?;
     check(!rights.contains(Rights::CONTROL), "no CONTROL over a message")?;
@@ -104,7 +105,7 @@ fn interrupt_client_rights_are_narrow(ctx: &Ctx) -> Outcome {
 }
 
 fn interrupt_messages_of_others_are_refused(ctx: &Ctx) -> Outcome {
-    let (owner, thief) = (Client::new(ctx, GHOST)?, Client::new(ctx, OTHER_GHOST)?);
+    let (owner, thief) = (Client::ghost(ctx, GHOST)?, Client::ghost(ctx, OTHER_GHOST)?);
     let irq = owner.one(StoreKind::PciMsi)?;
     // The thief is known to the server and has a message of its own.
     let bait = thief.one(StoreKind::PciMsi)?;
@@ -128,7 +129,7 @@ fn interrupt_messages_of_others_are_refused(ctx: &Ctx) -> Outcome {
 }
 
 fn interrupt_messages_of_others_are_not_described(ctx: &Ctx) -> Outcome {
-    let (owner, other) = (Client::new(ctx, GHOST)?, Client::new(ctx, OTHER_GHOST)?);
+    let (owner, other) = (Client::ghost(ctx, GHOST)?, Client::ghost(ctx, OTHER_GHOST)?);
     let (mine, theirs) = (owner.one(StoreKind::PciMsi)?, other.one(StoreKind::PciMsi)?);
     let own = owner.described()?;
     same(own.len(), 1, "rows for the owner of one message")?;
@@ -142,7 +143,7 @@ fn interrupt_messages_of_others_are_not_described(ctx: &Ctx) -> Outcome {
 }
 
 fn interrupt_ids_do_not_outlive_a_free(ctx: &Ctx) -> Outcome {
-    let client = Client::new(ctx, GHOST)?;
+    let client = Client::ghost(ctx, GHOST)?;
     let irq = client.one(StoreKind::PciMsi)?;
     client.activate(irq.id)?;
     client.free(irq.id)?;
@@ -161,7 +162,7 @@ fn interrupt_ids_do_not_outlive_a_free(ctx: &Ctx) -> Outcome {
 }
 
 fn interrupt_states_allow_only_their_requests(ctx: &Ctx) -> Outcome {
-    let client = Client::new(ctx, GHOST)?;
+    let client = Client::ghost(ctx, GHOST)?;
     let irq = client.one(StoreKind::PciMsi)?;
     denied(client.deactivate(irq.id), Error::BadState, "deactivate while reserved")?;
     denied(client.block(irq.id), Error::BadState, "block while reserved")?;
@@ -182,7 +183,7 @@ fn interrupt_states_allow_only_their_requests(ctx: &Ctx) -> Outcome {
 }
 
 fn interrupt_bad_arguments_are_refused(ctx: &Ctx) -> Outcome {
-    let client = Client::new(ctx, GHOST)?;
+    let client = Client::ghost(ctx, GHOST)?;
     denied(client.alloc(StoreKind::PciMsi, 1, 0), Error::BadArgument, "no CPU")?;
     let nowhere = 1 << 63;
     denied(client.alloc(StoreKind::PciMsi, 1, nowhere), Error::BadArgument, "a CPU that is not")?;
@@ -196,7 +197,7 @@ fn interrupt_bad_arguments_are_refused(ctx: &Ctx) -> Outcome {
 }
 
 fn interrupt_quota_is_all_or_nothing(ctx: &Ctx) -> Outcome {
-    let client = Client::new(ctx, GHOST)?;
+    let client = Client::ghost(ctx, GHOST)?;
     let before = client.at_rest()?;
     client.quota(10)?;
     let first = client.alloc(StoreKind::PciMsi, 8, ANY_CPU)?;
@@ -232,7 +233,7 @@ fn full_client(env: &'static Startup) -> Result<u64, KernelError> {
 }
 
 fn interrupt_client_without_room_gets_nothing(ctx: &Ctx) -> Outcome {
-    let client = Client::new(ctx, GHOST)?;
+    let client = Client::ghost(ctx, GHOST)?;
     let before = client.at_rest()?;
     let victim = Plan::with_budget(ctx, "full_client", 512 << 10)?
         .grant("there", client.h(), Rights::CALL)?
@@ -242,9 +243,9 @@ fn interrupt_client_without_room_gets_nothing(ctx: &Ctx) -> Outcome {
 }
 
 fn interrupt_reserving_takes_no_vector(ctx: &Ctx) -> Outcome {
-    let client = Client::new(ctx, GHOST)?;
+    let client = Client::ghost(ctx, GHOST)?;
     let before = client.at_rest()?;
-    if before.remapper == tocsin_proto::interrupt::RemapperKind::None {
+    if before.remapper == RemapperKind::None {
         return Err(skip("without a remapper the pair names the vector"));
     }
     client.quota(600)?;
@@ -253,7 +254,9 @@ fn interrupt_reserving_takes_no_vector(ctx: &Ctx) -> Outcome {
         held.extend(client.alloc(StoreKind::PciMsi, 8, ANY_CPU)?);
     }
     let during = client.info()?;
-    same(during.vectors, before.vectors, "vectors after reserving 512 messages")?;
+    // With an ITS a message has its LPI from the start: there are as many as entries.
+    let vectors = if before.remapper == RemapperKind::Its { 512 } else { 0 };
+    same(before.vectors.free - during.vectors.free, vectors, "vectors of 512 messages")?;
     same(before.entries.free - during.entries.free, 512, "entries")?;
     for irq in &held {
         client.free(irq.id)?;
@@ -264,8 +267,11 @@ fn interrupt_reserving_takes_no_vector(ctx: &Ctx) -> Outcome {
 }
 
 fn interrupt_exhausted_vectors_are_an_answer(ctx: &Ctx) -> Outcome {
-    let client = Client::new(ctx, GHOST)?;
+    let client = Client::ghost(ctx, GHOST)?;
     let before = client.at_rest()?;
+    if before.remapper == RemapperKind::Its {
+        return Err(skip("there are as many LPIs as the server has messages"));
+    }
     client.quota(4096)?;
     // All on one CPU, so that it ends soon: its vectors, and one more.
     let mut held: Vec<Irq> = Vec::new();
@@ -307,8 +313,43 @@ fn interrupt_exhausted_vectors_are_an_answer(ctx: &Ctx) -> Outcome {
     client.all_is_back(&before)
 }
 
+/// A device of an ITS has a table of its own, as large as its quota was when it first asked.
+fn interrupt_exhausted_entries_are_an_answer(ctx: &Ctx) -> Outcome {
+    let client = Client::ghost(ctx, GHOST)?;
+    let before = client.at_rest()?;
+    if before.remapper != RemapperKind::Its {
+        return Err(skip("all devices share one table, as large as the server's own"));
+    }
+    // One more than such a table holds, while a message of it keeps it from being replaced.
+    client.quota(32)?;
+    let mut held = client.alloc(StoreKind::PciMsi, 8, ANY_CPU)?;
+    client.quota(4096)?;
+    let refusal = loop {
+        match client.alloc(StoreKind::PciMsi, 1, ANY_CPU) {
+            Ok(made) => held.extend(made),
+            Err(error) => break error,
+        }
+        check(held.len() < 4096, "more messages than the table holds")?;
+    };
+    denied::<()>(Err(refusal), Error::NoEntries, "the last one")?;
+    let full = client.info()?;
+    denied(client.alloc(StoreKind::PciMsi, 8, ANY_CPU).map(drop), Error::NoEntries, "eight more")?;
+    same(client.info()?, full, "a refusal takes nothing")?;
+    // Another device has a table of its own.
+    let other = Client::ghost(ctx, OTHER_GHOST)?;
+    let irq = other.one(StoreKind::PciMsi)?;
+    other.free(irq.id)?;
+    drop(irq);
+    for irq in &held {
+        client.free(irq.id)?;
+    }
+    drop(held);
+    client.quota(64)?;
+    client.all_is_back(&before)
+}
+
 fn interrupt_affinity_never_changes_the_pair(ctx: &Ctx) -> Outcome {
-    let client = Client::new(ctx, GHOST)?;
+    let client = Client::ghost(ctx, GHOST)?;
     if !client.info()?.isolated {
         return Err(skip("without a remapper a message stays where it was made for"));
     }
@@ -332,7 +373,7 @@ fn interrupt_affinity_never_changes_the_pair(ctx: &Ctx) -> Outcome {
 }
 
 fn interrupt_closing_the_handle_returns_everything(ctx: &Ctx) -> Outcome {
-    let client = Client::new(ctx, GHOST)?;
+    let client = Client::ghost(ctx, GHOST)?;
     let (before, messages) = (client.at_rest()?, ctx.stats()?.messages);
     for _ in 0..3 {
         let irq = client.one(StoreKind::PciMsi)?;
@@ -347,7 +388,7 @@ fn interrupt_closing_the_handle_returns_everything(ctx: &Ctx) -> Outcome {
 }
 
 fn interrupt_client_gone_is_silent_at_once(ctx: &Ctx) -> Outcome {
-    let client = Client::new(ctx, GHOST)?;
+    let client = Client::ghost(ctx, GHOST)?;
     let before = client.at_rest()?;
     let (irq, port) = (client.one(StoreKind::PciMsi)?, kit::port()?);
     irq.bind(&port, 1)?;
@@ -362,7 +403,7 @@ fn interrupt_client_gone_is_silent_at_once(ctx: &Ctx) -> Outcome {
 }
 
 fn interrupt_ims_needs_isolation(ctx: &Ctx) -> Outcome {
-    let client = Client::new(ctx, GHOST)?;
+    let client = Client::ghost(ctx, GHOST)?;
     let isolated = client.info()?.isolated;
     for kind in StoreKind::ALL {
         match client.one(kind) {
@@ -385,7 +426,7 @@ fn interrupt_ims_needs_isolation(ctx: &Ctx) -> Outcome {
 }
 
 fn interrupt_many_messages_come_and_go(ctx: &Ctx) -> Outcome {
-    let client = Client::new(ctx, GHOST)?;
+    let client = Client::ghost(ctx, GHOST)?;
     let (before, port) = (client.at_rest()?, kit::port()?);
     // More activations than there are vectors: each must come back from quarantine.
     for round in 0..1000u64 {

@@ -6,6 +6,7 @@
 
 use super::{
     BackEnd, EntryName, EventLease, EventSpace, NoVectors, RemapEntry, ReserveError, Sender,
+    SenderDevice,
 };
 use crate::its::{Event, EventBlock, EventRemapper, EventReserveError, Lpi, Prepare, PrepareError};
 use crate::numbers::CpuVectors;
@@ -66,6 +67,12 @@ impl<E: EventRemapper> Events<E> {
         &mut self.remapper
     }
 
+    /// Who shares an id shares its table, and that can not grow while one of them has a
+    /// message: it has room for all LPIs, so that it is never the table that runs out.
+    fn wanted(&self, sender: &Sender, device: SenderDevice) -> u32 {
+        if device.shared { self.lpis } else { sender.quota.min(self.lpis) }
+    }
+
     /// A device's first message, or more than its table has room for: gives it a table, or a
     /// larger one, and asks again. What it said first counts if there is none to be had.
     #[cold]
@@ -76,10 +83,7 @@ impl<E: EventRemapper> Events<E> {
         first: EventReserveError,
     ) -> Result<EventBlock, ReserveError> {
         let device = sender.device.ok_or(ReserveError::NotSupported)?;
-        // Who shares an id shares its table, and it can not grow while one of them has a
-        // message: it has room for all LPIs, so that it is never the table that runs out.
-        let events = if device.shared { self.lpis } else { sender.quota.min(self.lpis) };
-        let need = Prepare { events, least: 1 << order };
+        let need = Prepare { events: self.wanted(sender, device), least: 1 << order };
         match self.remapper.prepare(device.id, need) {
             Ok(()) => self.remapper.reserve(device.id, order).map_err(reserve_error),
             Err(_) if first != EventReserveError::NotAttached => Err(reserve_error(first)),
@@ -118,6 +122,13 @@ impl<E: EventRemapper> BackEnd for Events<E> {
 
     fn cpus(&self) -> CpuSet {
         self.present
+    }
+
+    fn announce(&mut self, sender: &Sender) {
+        if let Some(device) = sender.device {
+            let events = self.wanted(sender, device);
+            self.remapper.outgrow(device.id, events);
+        }
     }
 
     fn check_room(&self, count: u32) -> Result<(), ReserveError> {

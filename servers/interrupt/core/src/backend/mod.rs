@@ -49,6 +49,11 @@ pub trait BackEnd {
     /// The CPUs that there are.
     fn cpus(&self) -> CpuSet;
 
+    /// What is known of a sender has changed: what was made for it may have to be larger.
+    fn announce(&mut self, sender: &Sender) {
+        let _ = sender;
+    }
+
     /// Whether so many more entries could be reserved, as far as all devices share them.
     fn check_room(&self, count: u32) -> Result<(), ReserveError>;
 

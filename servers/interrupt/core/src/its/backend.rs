@@ -32,6 +32,10 @@ impl<R: ItsRegisters, M: DmaRegion> EventRemapper for ItsUnit<R, M> {
         self.prepare_table(device, need)
     }
 
+    fn outgrow(&mut self, device: DeviceId, events: u32) {
+        self.give_up_small_table(device, events);
+    }
+
     fn reserve(&mut self, device: DeviceId, order: u8) -> Result<EventBlock, EventReserveError> {
         let record = self.devices.live(device).ok_or(EventReserveError::NotAttached)?;
         let (events, lpis) = (&mut record.events, &mut self.lpis);

@@ -37,6 +37,10 @@ pub trait EventRemapper {
     fn prepare(&mut self, device: DeviceId, need: Prepare)
     -> Result<(), PrepareError<Self::Error>>;
 
+    /// A device may want so many events from now on. A smaller table of it is given up if none
+    /// of its events is reserved: `prepare` makes another one.
+    fn outgrow(&mut self, device: DeviceId, events: u32);
+
     /// Takes `2^order` consecutive events of a device and as many LPIs, off. Nothing is
     /// changed on failure.
     fn reserve(&mut self, device: DeviceId, order: u8) -> Result<EventBlock, EventReserveError>;

@@ -45,6 +45,18 @@ impl<R: ItsRegisters, M: DmaRegion> ItsUnit<R, M> {
         }
     }
 
+    /// An ITS that is late keeps the table, and it stays small for a while longer.
+    pub(super) fn give_up_small_table(&mut self, device: DeviceId, events: u32) {
+        let wanted = self.event_bits(events);
+        let small = self.devices.event_bits(device).is_some_and(|bits| bits < wanted);
+        if small
+            && self.devices.is_idle(device)
+            && let Ok(table) = self.detach(device)
+        {
+            self.table_memory.give_back(table);
+        }
+    }
+
     /// What a device needs an EventID of so many bits for; at most what the ITS has.
     fn event_bits(&self, events: u32) -> u8 {
         let bits = events.max(2).next_power_of_two().ilog2() as u8;

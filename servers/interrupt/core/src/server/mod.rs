@@ -99,6 +99,10 @@ impl<B: BackEnd, K: KernelMessages> Core<B, K> {
         let record = self.clients.get_mut(index);
         record.policy = policy;
         record.registered = true;
+        for kind in [Kind::Msix, Kind::DeviceArray] {
+            let sender = self.clients.get(index).sender(kind);
+            self.back_end.announce(&sender);
+        }
         Ok(())
     }
 

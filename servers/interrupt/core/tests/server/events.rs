@@ -99,13 +99,20 @@ fn a_devices_events_run_out() {
         core.free(A, message.id).unwrap();
     }
     // Idle, and too small for a block of eight: replaced.
+    assert_eq!(core.quarantined(), 0);
     let block = AllocRequest { contiguity: Contiguity::Contiguous, ..request(Kind::PciMsi) };
     let mut eight = [None; 8];
     core.alloc(A, &block, &mut eight).unwrap();
     for message in eight.iter().flatten() {
         core.activate(A, message.id).unwrap();
         assert_eq!(machine.fire(A, message.pair, message.handle), 1);
+        core.free(A, message.id).unwrap();
     }
+    settle(&machine, &mut core);
+    // Idle, and too small for a quota that it hears of: the same.
+    know(&mut core, A, 30, devices(A));
+    let mut thirty = [None; 30];
+    core.alloc(A, &request(Kind::Msix), &mut thirty).unwrap();
     quiet(&machine);
 }
 
