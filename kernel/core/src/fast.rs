@@ -7,7 +7,7 @@
 //! nothing, and the general operation follows.
 
 use tocsin_abi::ipc::RECEIVED_MESSAGE;
-use tocsin_abi::limits::IPC_REGISTER_WORDS;
+use tocsin_abi::limits::{FOREVER, IPC_REGISTER_WORDS, WAIT_PACKETS};
 use tocsin_abi::{Handle, Kind, MessageState, Packet, Rights, Tag};
 
 use crate::arena::Id;
@@ -16,6 +16,7 @@ use crate::ipc::Words;
 use crate::kernel::Kernel;
 use crate::objects::{NO_CPU, ProcessId, SlotId, ThreadId};
 use crate::platform::{Frame, Platform};
+use crate::port::check_buffer;
 use crate::slot::Slot;
 use crate::thread::{State, Thread};
 use crate::vectors::Use;
@@ -191,6 +192,52 @@ impl<P: Platform> Kernel<P> {
         waiter.state.set(State::Running);
         cpu.current.set(waiter_id);
         Some(waiter)
+    }
+
+    /// `port_wait` without a deadline, on an empty port of this CPU, when the most urgent of
+    /// those that are ready has no equal there.
+    #[inline(always)]
+    pub fn port_wait_fast(
+        &self,
+        cpu_index: usize,
+        handle: u64,
+        buffer: u64,
+        capacity: u64,
+        deadline_ns: u64,
+    ) -> Option<&'static Thread<P::Frame>> {
+        let fits = capacity.wrapping_sub(1) < WAIT_PACKETS as u64;
+        if deadline_ns != FOREVER || !fits {
+            return None;
+        }
+        if capacity > 1 {
+            check_buffer(buffer, capacity - 1).ok()?;
+        }
+        let cpu = self.cpu(cpu_index);
+        let (caller_id, caller) = self.caller(cpu)?;
+        let slot = self.find(caller.process.get(), handle, Kind::Port, Rights::WAIT)?;
+        let port = self.ports.get(slot.id());
+        let idle = port.queued.get() == 0 && port.waiter.get().is_none();
+        if !idle || port.home.get() as usize != cpu_index {
+            return None;
+        }
+        let ready = cpu.ready.get();
+        let top = 31u32.checked_sub(ready.leading_zeros())?;
+        let queue = &cpu.queues[top as usize % cpu.queues.len()];
+        let next_id = queue.head.get();
+        let next = self.thread(next_id);
+        if next.next.get().is_some() {
+            return None;
+        }
+        port.waiter.set(caller_id);
+        caller.via.set(SlotId::new(Handle(handle as u32).index() as u32));
+        caller.state.set(State::Waiting);
+        queue.head.set(Id::NONE);
+        queue.tail.set(Id::NONE);
+        cpu.ready.set(ready & !(1 << top));
+        cpu.slice_end.set(next.slice_end.get());
+        next.state.set(State::Running);
+        cpu.current.set(next_id);
+        Some(next)
     }
 
     /// A device event for a thread that waits on this CPU.

@@ -151,6 +151,16 @@ pub enum Posted {
     Unbound,
 }
 
+/// Checks a buffer for so many packets, as far as its address says.
+#[inline(always)]
+pub fn check_buffer(buffer: u64, packets: u64) -> Result<(), Error> {
+    if !buffer.is_multiple_of(8) {
+        return Err(Error::Misaligned);
+    }
+    let end = buffer.checked_add(packets * Packet::BYTES as u64).ok_or(Error::BadAddress)?;
+    if end > USER_END { Err(Error::BadAddress) } else { Ok(()) }
+}
+
 impl<P: Platform> Kernel<P> {
     fn node(&self, source: Source) -> &Node {
         let index = source.0 & 0x0fff_ffff;
@@ -349,7 +359,7 @@ impl<P: Platform> Kernel<P> {
             return Err(Error::BadSize.into());
         }
         if capacity > 1 {
-            Self::check_buffer(buffer, capacity - 1)?;
+            check_buffer(buffer, capacity - 1)?;
         }
         if port.home.get() as usize != cx.cpu {
             cx.need_exclusive()?;
@@ -390,14 +400,6 @@ impl<P: Platform> Kernel<P> {
         }
         port.home.set(cx.cpu as u8);
         Ok(())
-    }
-
-    fn check_buffer(buffer: u64, packets: u64) -> Result<(), Error> {
-        if !buffer.is_multiple_of(8) {
-            return Err(Error::Misaligned);
-        }
-        let end = buffer.checked_add(packets * Packet::BYTES as u64).ok_or(Error::BadAddress)?;
-        if end > USER_END { Err(Error::BadAddress) } else { Ok(()) }
     }
 
     /// Returns queued packets: the first in registers, more in the caller's buffer.

@@ -18,7 +18,7 @@ enum Op {
     Call { cpu: usize, at: usize, words: usize, handles: usize },
     ReplyReceive { cpu: usize, at: usize, words: usize, handles: usize },
     Receive { cpu: usize, at: usize },
-    Wait { cpu: usize, port: usize, deadline: bool },
+    Wait { cpu: usize, port: usize, packets: u64, deadline: bool },
     Signal { cpu: usize, port: usize, bits: u64 },
     Raise { cpu: usize, which: u8 },
     Yield { cpu: usize },
@@ -32,21 +32,23 @@ fn op() -> impl Strategy<Value = Op> {
     let words =
         prop_oneof![4 => Just(0usize), 4 => Just(4), 2 => Just(5), 2 => Just(64), 1 => Just(65)];
     let handles = prop_oneof![6 => Just(0usize), 2 => Just(1), 1 => Just(2), 1 => Just(9)];
+    let packets =
+        prop_oneof![16 => Just(1u64), 1 => Just(0), 1 => Just(2), 1 => Just(64), 1 => Just(65)];
     prop_oneof![
         8 => (cpu.clone(), two.clone(), words.clone(), handles.clone())
             .prop_map(|(cpu, at, words, handles)| Op::Call { cpu, at, words, handles }),
         8 => (cpu.clone(), two.clone(), words, handles)
             .prop_map(|(cpu, at, words, handles)| Op::ReplyReceive { cpu, at, words, handles }),
         4 => (cpu.clone(), two.clone()).prop_map(|(cpu, at)| Op::Receive { cpu, at }),
-        6 => (cpu.clone(), 0usize..4, prop::bool::weighted(0.2))
-            .prop_map(|(cpu, port, deadline)| Op::Wait { cpu, port, deadline }),
+        6 => (cpu.clone(), 0usize..4, packets, prop::bool::weighted(0.2))
+            .prop_map(|(cpu, port, packets, deadline)| Op::Wait { cpu, port, packets, deadline }),
         10 => (cpu.clone(), 0usize..4, 0u64..4)
             .prop_map(|(cpu, port, bits)| Op::Signal { cpu, port, bits }),
         6 => (cpu.clone(), 0u8..5).prop_map(|(cpu, which)| Op::Raise { cpu, which }),
         1 => cpu.clone().prop_map(|cpu| Op::Yield { cpu }),
         2 => (0u64..40_000_000).prop_map(|ticks| Op::Pass { ticks }),
         3 => cpu.clone().prop_map(|cpu| Op::Poke { cpu }),
-        1 => (cpu, 0usize..3, any::<u64>()).prop_map(|(cpu, number, word)| Op::Odd { cpu, number, word }),
+        1 => (cpu, 0usize..4, any::<u64>()).prop_map(|(cpu, number, word)| Op::Odd { cpu, number, word }),
     ]
 }
 
@@ -159,17 +161,25 @@ impl Scene {
             Op::Receive { at, .. } => {
                 self.act(cpu, Syscall::IpcReceive, [self.endpoints[of][at], 0, 0, 0, 0, 0]);
             }
-            Op::Wait { port, deadline, .. } => {
+            Op::Wait { port, packets, deadline, .. } => {
                 let soon = platform.clock.get() / 3 + 1_000_000;
                 let until = if deadline { soon } else { FOREVER };
-                self.act(cpu, Syscall::PortWait, [self.ports[of][port], 0, 1, until, 0, 0]);
+                self.act(
+                    cpu,
+                    Syscall::PortWait,
+                    [self.ports[of][port], 8 * packets, packets, until, 0, 0],
+                );
             }
             Op::Signal { port, bits, .. } => {
                 self.act(cpu, Syscall::PortSignal, [self.ports[of][port], bits, 0, 0, 0, 0]);
             }
             Op::Odd { number, word, .. } => {
-                let call =
-                    [Syscall::IpcCall, Syscall::IpcReplyReceive, Syscall::PortSignal][number];
+                let call = [
+                    Syscall::IpcCall,
+                    Syscall::IpcReplyReceive,
+                    Syscall::PortSignal,
+                    Syscall::PortWait,
+                ][number];
                 // A right handle with bits above it, or anything.
                 let handle = self.endpoints[of][0] | word << 32;
                 let handle = if word % 3 == 0 { word } else { handle };
@@ -181,7 +191,7 @@ impl Scene {
 }
 
 /// Goes through the same in both worlds; returns how often each short cut was taken.
-fn compare(ops: &[Op]) -> [u32; 4] {
+fn compare(ops: &[Op]) -> [u32; 5] {
     let (fast, slow) = (Scene::new(true), Scene::new(false));
     fast.world.careful.set(ops.len().is_multiple_of(4));
     slow.world.careful.set(false);
@@ -209,8 +219,8 @@ proptest! {
 #[test]
 fn short_cuts_are_taken() {
     let mut runner = proptest::test_runner::TestRunner::deterministic();
-    let mut total = vec![0; 4];
-    for _ in 0..60 {
+    let mut total = vec![0; 5];
+    for _ in 0..90 {
         let tree = prop::collection::vec(op(), 150).new_tree(&mut runner).expect("a value");
         let taken: Vec<_> = compare(&proptest::strategy::ValueTree::current(&tree)).to_vec();
         total.iter_mut().zip(taken).for_each(|(sum, count)| *sum += count);

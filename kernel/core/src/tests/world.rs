@@ -91,7 +91,7 @@ pub struct World {
     /// Take the short cuts, as the binary does.
     pub fast: Cell<bool>,
     /// How often each was taken: calls, replies, signals, device events.
-    pub short_cuts: [Cell<u32>; 4],
+    pub short_cuts: [Cell<u32>; 5],
     /// By call number: answered well, refused, left waiting or ended.
     pub tally: RefCell<BTreeMap<u64, [u32; 3]>>,
     before: RefCell<Snapshot>,
@@ -296,6 +296,9 @@ impl World {
         let calls = number == Syscall::IpcCall as u64;
         if number == Syscall::PortSignal as u64 {
             return self.try_short(2, cpu, false, || k.port_signal_fast(cpu, a[0], a[1]));
+        }
+        if number == Syscall::PortWait as u64 {
+            return self.try_short(4, cpu, false, || k.port_wait_fast(cpu, a[0], a[1], a[2], a[3]));
         }
         if !calls && number != Syscall::IpcReplyReceive as u64 {
             return false;
