@@ -22,10 +22,10 @@ fn context(cpu: usize) -> Cx {
 /// A device's interrupt that the interrupt controller does not hold back. Constant work:
 /// table, message, port, thread.
 #[inline(always)]
-pub fn device(vector: u16) -> *const Frame {
+pub fn device(vector: u16) -> ! {
     let cpu = arch::cpu_index();
     if !sync::try_enter(cpu) {
-        return device_late(vector);
+        device_late(vector);
     }
     arch::end_of_interrupt(vector);
     match state::get().device_event_fast(cpu, vector) {
@@ -38,14 +38,14 @@ pub fn device(vector: u16) -> *const Frame {
 /// not keep anything across a call.
 #[cold]
 #[inline(never)]
-fn device_late(vector: u16) -> *const Frame {
+fn device_late(vector: u16) -> ! {
     sync::enter(arch::cpu_index());
     arch::end_of_interrupt(vector);
     device_in_general(vector)
 }
 
 #[inline(never)]
-fn device_in_general(vector: u16) -> *const Frame {
+fn device_in_general(vector: u16) -> ! {
     let (kernel, cpu) = (state::get(), arch::cpu_index());
     if kernel.device_event(context(cpu), vector).is_err() {
         exclusively(cpu, |kernel, cx| kernel.device_event(cx, vector));
@@ -56,7 +56,7 @@ fn device_in_general(vector: u16) -> *const Frame {
 /// A device's interrupt that the interrupt controller holds back until it is completed: a wire
 /// of its own, on an architecture that has such.
 #[allow(dead_code, reason = "one without does not call it")]
-pub fn wire(vector: u16) -> *const Frame {
+pub fn wire(vector: u16) -> ! {
     let cpu = arch::cpu_index();
     sync::enter(cpu);
     arch::end_of_interrupt(vector);
@@ -67,7 +67,7 @@ pub fn wire(vector: u16) -> *const Frame {
 }
 
 /// This CPU's timer.
-pub fn timer(vector: u16) -> *const Frame {
+pub fn timer(vector: u16) -> ! {
     let cpu = arch::cpu_index();
     sync::enter(cpu);
     arch::end_of_interrupt(vector);
@@ -79,7 +79,7 @@ pub fn timer(vector: u16) -> *const Frame {
 
 /// Somebody wants this CPU to look: at its run queue, or at an eviction (which waiting
 /// for the lock has answered by now).
-pub fn poke(vector: u16) -> *const Frame {
+pub fn poke(vector: u16) -> ! {
     let cpu = arch::cpu_index();
     sync::enter(cpu);
     arch::end_of_interrupt(vector);
@@ -89,7 +89,7 @@ pub fn poke(vector: u16) -> *const Frame {
 
 /// Nothing happened, unless a device sent the vector of nothing: that is in service, and
 /// would hold up all others if it were not ended.
-pub fn spurious(vector: u16) -> *const Frame {
+pub fn spurious(vector: u16) -> ! {
     let cpu = arch::cpu_index();
     sync::enter(cpu);
     if arch::in_service(vector) {
@@ -107,7 +107,7 @@ fn exclusively(cpu: usize, action: impl Fn(&System, Cx) -> Result<(), Stop>) {
 }
 
 /// An interrupt message with the number of an exception: counted, and nothing else.
-pub fn forged() -> *const Frame {
+pub fn forged() -> ! {
     let cpu = arch::cpu_index();
     sync::enter(cpu);
     let strays = &state::get().cpu(cpu).strays;
@@ -116,11 +116,11 @@ pub fn forged() -> *const Frame {
 }
 
 /// A user thread's exception ends its process.
-pub extern "C" fn user_exception(number: u64, frame: &Frame) -> *const Frame {
+pub extern "C" fn user_exception(number: u64, frame: &Frame) -> ! {
     if arch::take_forged_interrupt(number) {
         // On a stack of its own the entry has not saved to the thread's frame.
         arch::current_frame().take_from(frame);
-        return forged();
+        forged();
     }
     let address = arch::fault_address();
     let cpu = arch::cpu_index();
@@ -147,9 +147,9 @@ pub extern "C" fn user_exception(number: u64, frame: &Frame) -> *const Frame {
     resume(cpu)
 }
 
-/// Decides which thread runs and prepares its return. Ends the local context.
+/// Decides which thread runs and leaves to it. Ends the local context.
 #[inline(always)]
-pub fn resume(cpu: usize) -> *const Frame {
+pub fn resume(cpu: usize) -> ! {
     let kernel = state::get();
     if kernel.dying.get().is_some() {
         tear_down(cpu);
@@ -158,13 +158,13 @@ pub fn resume(cpu: usize) -> *const Frame {
     switch_to(cpu, thread)
 }
 
-/// Prepares the return to a thread that is current now. Ends the local context.
+/// Leaves to a thread that is current now. Ends the local context.
 #[inline(always)]
-pub fn switch_to(cpu: usize, thread: &'static Thread<Frame>) -> *const Frame {
+pub fn switch_to(cpu: usize, thread: &'static Thread<Frame>) -> ! {
     arch::set_frame(&thread.frame);
     arch::load_space(thread.space.get());
     sync::leave(cpu);
-    &raw const thread.frame
+    arch::enter(&raw const thread.frame)
 }
 
 /// One bounded step of a teardown. Threads that are ready go first after it; the timer
@@ -203,5 +203,5 @@ fn rest(cpu: usize) -> ! {
 /// First entry of a CPU into its scheduler.
 pub fn run(cpu: usize) -> ! {
     sync::enter(cpu);
-    arch::enter(resume(cpu))
+    resume(cpu)
 }

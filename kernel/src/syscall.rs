@@ -17,8 +17,9 @@ type Arguments = [u64; 6];
 
 /// A call that the entry code calls by its number: arguments 0 to 5 are in registers, and
 /// the frame of the calling thread holds what must survive. Each is a function of its
-/// own, so that none pays for the registers that another needs.
-type FastCall = extern "C" fn(u64, u64, u64, u64, u64, u64) -> *const Frame;
+/// own, so that none pays for the registers that another needs; and it leaves to the thread
+/// that runs next instead of returning, so that it need not restore any for the entry code.
+type FastCall = extern "C" fn(u64, u64, u64, u64, u64, u64) -> !;
 
 /// How many numbers have an entry in [`CALLS`].
 const NUMBERS: usize = {
@@ -61,7 +62,7 @@ pub static CALLS: [FastCall; NUMBERS] = {
 
 macro_rules! exclusive_calls {
     ($($name:ident($kernel:ident, $cx:ident, $a:ident) = $call:expr;)*) => {$(
-        extern "C" fn $name(a0: u64, a1: u64, a2: u64, a3: u64, _: u64, _: u64) -> *const Frame {
+        extern "C" fn $name(a0: u64, a1: u64, a2: u64, a3: u64, _: u64, _: u64) -> ! {
             let $a = [a0, a1, a2, a3];
             exclusive_from_entry(#[inline(always)] move |$kernel, $cx| $call)
         }
@@ -81,7 +82,7 @@ exclusive_calls! {
 
 /// The way of a call that needs an exclusive context, before any has begun.
 #[inline(always)]
-fn exclusive_from_entry(call: impl Fn(&'static System, Cx) -> Outcome) -> *const Frame {
+fn exclusive_from_entry(call: impl Fn(&'static System, Cx) -> Outcome) -> ! {
     let cpu = arch::cpu_index();
     sync::begin_exclusive(cpu);
     in_exclusive(cpu, call)
@@ -89,7 +90,7 @@ fn exclusive_from_entry(call: impl Fn(&'static System, Cx) -> Outcome) -> *const
 
 /// The same, in an exclusive context that has begun.
 #[inline(always)]
-fn in_exclusive(cpu: usize, call: impl Fn(&'static System, Cx) -> Outcome) -> *const Frame {
+fn in_exclusive(cpu: usize, call: impl Fn(&'static System, Cx) -> Outcome) -> ! {
     let kernel = state::get();
     let thread = kernel.cpu(cpu).current.get();
     if thread.is_some() {
@@ -107,12 +108,12 @@ fn perform(
     cpu: usize,
     call: impl FnOnce(&'static System, Cx) -> Outcome,
     escalate: impl FnOnce(Cx),
-) -> *const Frame {
+) -> ! {
     let kernel = state::get();
     let thread = kernel.cpu(cpu).current.get();
     if thread.is_none() {
         // Killed by another CPU on its way in.
-        return irq::resume(cpu);
+        irq::resume(cpu);
     }
     let caller = kernel.thread(thread);
     let cx = Cx { cpu, exclusive: false, thread, process: caller.process.get() };
@@ -126,19 +127,19 @@ fn perform(
 }
 
 /// Touches no state, so it takes no lock: back to where it came from.
-extern "C" fn kernel_nop(_: u64, _: u64, _: u64, _: u64, _: u64, _: u64) -> *const Frame {
+extern "C" fn kernel_nop(_: u64, _: u64, _: u64, _: u64, _: u64, _: u64) -> ! {
     let frame = arch::current_frame();
     frame.set_result(0);
-    frame
+    arch::enter(frame)
 }
 
 // The short ways call nothing that returns: what they would have to keep across a call would
 // cost them its saving and restoring each time. So who must wait does it elsewhere.
 
-extern "C" fn ipc_call(a0: u64, a1: u64, a2: u64, a3: u64, a4: u64, a5: u64) -> *const Frame {
+extern "C" fn ipc_call(a0: u64, a1: u64, a2: u64, a3: u64, a4: u64, a5: u64) -> ! {
     let cpu = arch::cpu_index();
     if !sync::try_enter(cpu) {
-        return ipc_call_late(a0, a1, a2, a3, a4, a5);
+        ipc_call_late(a0, a1, a2, a3, a4, a5);
     }
     match state::get().ipc_call_fast::<false>(cpu, a0, Tag(a1), [a2, a3, a4, a5]) {
         Some(thread) => irq::switch_to(cpu, thread),
@@ -146,17 +147,10 @@ extern "C" fn ipc_call(a0: u64, a1: u64, a2: u64, a3: u64, a4: u64, a5: u64) -> 
     }
 }
 
-extern "C" fn ipc_reply_receive(
-    a0: u64,
-    a1: u64,
-    a2: u64,
-    a3: u64,
-    a4: u64,
-    a5: u64,
-) -> *const Frame {
+extern "C" fn ipc_reply_receive(a0: u64, a1: u64, a2: u64, a3: u64, a4: u64, a5: u64) -> ! {
     let cpu = arch::cpu_index();
     if !sync::try_enter(cpu) {
-        return ipc_reply_receive_late(a0, a1, a2, a3, a4, a5);
+        ipc_reply_receive_late(a0, a1, a2, a3, a4, a5);
     }
     match state::get().ipc_reply_receive_fast::<false>(cpu, a0, Tag(a1), [a2, a3, a4, a5]) {
         Some(thread) => irq::switch_to(cpu, thread),
@@ -176,7 +170,7 @@ macro_rules! late_calls {
             a3: u64,
             a4: u64,
             a5: u64,
-        ) -> *const Frame {
+        ) -> ! {
             sync::enter(arch::cpu_index());
             $call(a0, a1, a2, a3, a4, a5)
         }
@@ -188,7 +182,7 @@ late_calls! {
     ipc_reply_receive_late = ipc_reply_receive_in_general;
 }
 
-extern "C" fn port_wait(a0: u64, a1: u64, a2: u64, a3: u64, _: u64, _: u64) -> *const Frame {
+extern "C" fn port_wait(a0: u64, a1: u64, a2: u64, a3: u64, _: u64, _: u64) -> ! {
     let cpu = arch::cpu_index();
     if !sync::try_enter(cpu) {
         return port_wait_late(a0, a1, a2, a3);
@@ -217,10 +211,10 @@ extern "C" fn port_wait_in_general(a0: u64, a1: u64, a2: u64, a3: u64) -> *const
     )
 }
 
-extern "C" fn port_signal(a0: u64, a1: u64, _: u64, _: u64, _: u64, _: u64) -> *const Frame {
+extern "C" fn port_signal(a0: u64, a1: u64, _: u64, _: u64, _: u64, _: u64) -> ! {
     let cpu = arch::cpu_index();
     if !sync::try_enter(cpu) {
-        return port_signal_late(a0, a1);
+        port_signal_late(a0, a1);
     }
     match state::get().port_signal_fast(cpu, a0, a1) {
         Some(thread) => irq::switch_to(cpu, thread),
@@ -231,19 +225,19 @@ extern "C" fn port_signal(a0: u64, a1: u64, _: u64, _: u64, _: u64, _: u64) -> *
 /// The same, after somebody exclusive.
 #[cold]
 #[inline(never)]
-extern "C" fn port_signal_late(a0: u64, a1: u64) -> *const Frame {
+extern "C" fn port_signal_late(a0: u64, a1: u64) -> ! {
     sync::enter(arch::cpu_index());
     port_signal_in_general(a0, a1)
 }
 
 /// `port_signal`, when it is not the commonest case.
 #[inline(never)]
-extern "C" fn port_signal_in_general(a0: u64, a1: u64) -> *const Frame {
+extern "C" fn port_signal_in_general(a0: u64, a1: u64) -> ! {
     go_on(arch::cpu_index(), a0, a1, 0, 0, 0, 0, Syscall::PortSignal as u64)
 }
 
 /// A number that no call has.
-pub extern "C" fn unknown(_: u64, _: u64, _: u64, _: u64, _: u64, _: u64) -> *const Frame {
+pub extern "C" fn unknown(_: u64, _: u64, _: u64, _: u64, _: u64, _: u64) -> ! {
     any_call::<{ u64::MAX }>(0, 0, 0, 0, 0, 0)
 }
 
@@ -255,7 +249,7 @@ extern "C" fn any_call<const NUMBER: u64>(
     a3: u64,
     a4: u64,
     a5: u64,
-) -> *const Frame {
+) -> ! {
     let cpu = arch::cpu_index();
     sync::enter(cpu);
     go_on(cpu, a0, a1, a2, a3, a4, a5, NUMBER)
@@ -272,7 +266,7 @@ extern "C" fn go_on(
     a4: u64,
     a5: u64,
     number: u64,
-) -> *const Frame {
+) -> ! {
     let arguments = [a0, a1, a2, a3, a4, a5];
     perform(
         cpu,
@@ -283,22 +277,15 @@ extern "C" fn go_on(
 
 /// `ipc_call`, when it is not the commonest case.
 #[inline(never)]
-extern "C" fn ipc_call_in_general(
-    a0: u64,
-    a1: u64,
-    a2: u64,
-    a3: u64,
-    a4: u64,
-    a5: u64,
-) -> *const Frame {
+extern "C" fn ipc_call_in_general(a0: u64, a1: u64, a2: u64, a3: u64, a4: u64, a5: u64) -> ! {
     if Tag(a1).handles() > 0 {
-        return ipc_call_with_handles(a0, a1, a2, a3, a4, a5);
+        ipc_call_with_handles(a0, a1, a2, a3, a4, a5);
     }
     let cpu = arch::cpu_index();
     if Tag(a1).words() > IPC_REGISTER_WORDS {
         let long = state::get().ipc_call_fast::<true>(cpu, a0, Tag(a1), [a2, a3, a4, a5]);
         if let Some(thread) = long {
-            return irq::switch_to(cpu, thread);
+            irq::switch_to(cpu, thread);
         }
     }
     go_on(cpu, a0, a1, a2, a3, a4, a5, Syscall::IpcCall as u64)
@@ -306,19 +293,12 @@ extern "C" fn ipc_call_in_general(
 
 /// Handles travel in an exclusive context.
 #[inline(never)]
-extern "C" fn ipc_call_with_handles(
-    a0: u64,
-    a1: u64,
-    a2: u64,
-    a3: u64,
-    a4: u64,
-    a5: u64,
-) -> *const Frame {
+extern "C" fn ipc_call_with_handles(a0: u64, a1: u64, a2: u64, a3: u64, a4: u64, a5: u64) -> ! {
     let cpu = arch::cpu_index();
     sync::enter_exclusive(cpu);
     if let Some(thread) = state::get().ipc_call_fast::<true>(cpu, a0, Tag(a1), [a2, a3, a4, a5]) {
         sync::leave_exclusive(cpu);
-        return irq::switch_to(cpu, thread);
+        irq::switch_to(cpu, thread);
     }
     in_exclusive(cpu, move |kernel, cx| kernel.ipc_call(cx, handle(a0), Tag(a1), [a2, a3, a4, a5]))
 }
@@ -332,15 +312,15 @@ extern "C" fn ipc_reply_receive_in_general(
     a3: u64,
     a4: u64,
     a5: u64,
-) -> *const Frame {
+) -> ! {
     if Tag(a1).handles() > 0 {
-        return ipc_reply_receive_with_handles(a0, a1, a2, a3, a4, a5);
+        ipc_reply_receive_with_handles(a0, a1, a2, a3, a4, a5);
     }
     let cpu = arch::cpu_index();
     if Tag(a1).words() > IPC_REGISTER_WORDS {
         let long = state::get().ipc_reply_receive_fast::<true>(cpu, a0, Tag(a1), [a2, a3, a4, a5]);
         if let Some(thread) = long {
-            return irq::switch_to(cpu, thread);
+            irq::switch_to(cpu, thread);
         }
     }
     go_on(cpu, a0, a1, a2, a3, a4, a5, Syscall::IpcReplyReceive as u64)
@@ -355,14 +335,14 @@ extern "C" fn ipc_reply_receive_with_handles(
     a3: u64,
     a4: u64,
     a5: u64,
-) -> *const Frame {
+) -> ! {
     let cpu = arch::cpu_index();
     sync::enter_exclusive(cpu);
     if let Some(thread) =
         state::get().ipc_reply_receive_fast::<true>(cpu, a0, Tag(a1), [a2, a3, a4, a5])
     {
         sync::leave_exclusive(cpu);
-        return irq::switch_to(cpu, thread);
+        irq::switch_to(cpu, thread);
     }
     in_exclusive(cpu, move |kernel, cx| {
         kernel.ipc_reply_receive(cx, handle(a0), Tag(a1), [a2, a3, a4, a5])

@@ -8,8 +8,9 @@ use crate::arena::Id;
 use crate::objects::{ThreadId, ThreadQueue};
 
 /// One CPU's part of the kernel's state: used by its own local context, or by anybody's
-/// exclusive one. Aligned so that no two CPUs share a cache line.
-#[repr(align(64))]
+/// exclusive one. Aligned so that no two CPUs share a cache line, and of a size that is a power
+/// of two, so that the interrupt and IPC paths find it by a shift.
+#[repr(align(512))]
 pub struct Cpu {
     /// The thread on it.
     pub current: Cell<ThreadId>,

@@ -92,12 +92,12 @@ impl<P: Platform> Kernel<P> {
         if LONG {
             self.move_rest(caller, server, tag)?;
         }
+        self.pop_first(&endpoint.receivers, server);
         let frame = &server.frame;
         frame.set_result(RECEIVED_MESSAGE);
         frame.set_values4([slot.badge.get(), tag.0, words[0], words[1]]);
         frame.set_value(4, words[2]);
         frame.set_value(5, words[3]);
-        self.pop_first(&endpoint.receivers, server);
         server.caller.set(caller_id);
         server.state.set(State::Running);
         caller.server.set(server_id);

@@ -14,7 +14,7 @@
 //! | `init_boot_cpu`, `start_cpus` | bring up this CPU; bring up the others |
 //! | `open_cycle_counter` | let user mode count cycles, on CPUs that come up from now on |
 //! | `cpu_features` | what the CPU has beyond the least, for the banner |
-//! | `enter(frame)` | leave the kernel to a thread whose space is loaded |
+//! | `enter(frame)` | leave the kernel to a thread whose space is loaded; every way into it ends here |
 //! | `idle` | wait for an interrupt with nothing to run |
 //! | `load_space`, `leave_space` | switch address space; to the kernel's own |
 //! | `set_frame`, `current_frame` | where the next entry saves registers; where this one did |

@@ -5,6 +5,7 @@
 //! first. Then every entry starts from the top of this CPU's kernel stack, because the kernel
 //! never sleeps and entries do not nest: in the kernel all interrupts are masked, the idle
 //! loop included, which asks for them instead. What arrives from the kernel itself is a bug.
+//! Nothing returns to an entry: the way out is `enter`.
 
 use core::arch::{asm, global_asm};
 use core::sync::atomic::{AtomicBool, Ordering};
@@ -68,10 +69,8 @@ tocsin_vectors:
     adrp x9, {table}
     add x9, x9, :lo12:{table}
     ldr x9, [x9, x8, lsl 3]
-    blr x9
-    b tocsin_leave
-2:  bl {unknown}
-    b tocsin_leave
+    br x9
+2:  b {unknown}
 
     // From user mode: an interrupt.
     .balign 128
@@ -94,8 +93,7 @@ tocsin_vectors:
     tocsin_store_state
     mrs x14, tpidr_el1
     mov sp, x14
-    bl {interrupt}
-    b tocsin_leave
+    b {interrupt}
 
     // From user mode: a fast interrupt, which is masked.
     tocsin_unexpected 10
@@ -122,7 +120,7 @@ tocsin_exception:
     mov x1, sp
     mrs x14, tpidr_el1
     mov sp, x14
-    bl {exception}
+    b {exception}
 
     // Leaves the kernel to the thread whose frame is in x0.
 tocsin_leave:
@@ -190,6 +188,7 @@ pub fn install_vectors() {
 }
 
 /// Leaves the kernel to a thread; its address space is loaded.
+#[inline(always)]
 pub fn enter(frame: *const Frame) -> ! {
     // SAFETY: `tocsin_leave` wants the frame in x0 and uses no stack of ours after.
     unsafe { asm!("b {leave}", leave = sym tocsin_leave, in("x0") frame, options(noreturn)) };
@@ -203,8 +202,8 @@ pub fn idle() -> ! {
     // SAFETY: nothing on the stack is needed any more; it begins anew, so that no number of
     // interrupts makes it grow.
     unsafe {
-        asm!("mrs x9, tpidr_el1", "mov sp, x9", "dsb sy", "wfi", "bl {interrupt}", "b {leave}",
-            interrupt = sym super::interrupt, leave = sym tocsin_leave, options(noreturn));
+        asm!("mrs x9, tpidr_el1", "mov sp, x9", "dsb sy", "wfi", "b {interrupt}",
+            interrupt = sym super::interrupt, options(noreturn));
     }
 }
 

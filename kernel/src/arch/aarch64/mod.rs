@@ -85,26 +85,26 @@ pub fn init_this_cpu(index: usize) {
 
 /// An interrupt, from user space or from the idle loop.
 #[inline(always)]
-pub extern "C" fn interrupt() -> *const Frame {
+pub extern "C" fn interrupt() -> ! {
     let intid = gic::acknowledge();
     if vectors::is_lpi(intid) {
         // It is never active, so this is all that the GIC wants.
         gic::end(intid);
-        return irq::device(intid as u16);
+        irq::device(intid as u16);
     }
     other_interrupt(intid)
 }
 
 /// One that is not a message.
 #[inline(never)]
-fn other_interrupt(intid: u32) -> *const Frame {
+fn other_interrupt(intid: u32) -> ! {
     if gic::is_none(intid) {
-        return irq::spurious(NO_VECTOR);
+        irq::spurious(NO_VECTOR);
     }
     gic::end(intid);
     if vectors::is_spi(intid) {
         // Active until somebody completes it.
-        return irq::wire(intid as u16);
+        irq::wire(intid as u16);
     }
     if intid == gic::timer() {
         clock::disarm_timer();

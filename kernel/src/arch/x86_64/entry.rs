@@ -5,7 +5,8 @@
 //! stack is needed until the registers are safe; then every entry starts from the top of
 //! this CPU's kernel stack, because the kernel never sleeps and entries do not nest. The
 //! one exception is the idle loop, which runs with interrupts on: it is recognised by
-//! its privilege level, nothing of it is saved, and nothing returns to it.
+//! its privilege level, nothing of it is saved, and nothing returns to it. Nothing returns to
+//! an entry either: the way out is `enter`.
 
 use core::arch::{asm, global_asm};
 use core::sync::atomic::AtomicU32;
@@ -87,10 +88,10 @@ tocsin_system_call:
     jae 2f
     lea r10, [rip + {table}]
     call [r10 + 8 * rax]
-    jmp tocsin_leave
+    ud2
 2:
     call {unknown}
-    jmp tocsin_leave
+    ud2
 
     // A vector without an error code has pushed its number in place of one.
     .balign 16
@@ -118,12 +119,12 @@ tocsin_interrupt:
     mov edi, [rsp + 128]
     mov rsp, gs:[{stack}]
     call {interrupt}
-    jmp tocsin_leave
+    ud2
 2:
     mov edi, [rsp]
     mov rsp, gs:[{stack}]
     call {interrupt}
-    jmp tocsin_leave
+    ud2
 
     // An exception that pushes an error code, unless it is none: an interrupt message can
     // carry its number, and pushes no code. The CPU aligns the stack to 16
@@ -160,7 +161,7 @@ tocsin_exception:
     mov rsi, rsp
     mov rsp, gs:[{stack}]
     call {exception}
-    jmp tocsin_leave
+    ud2
 2:
     mov rsi, rsp
     and rsp, -16
@@ -275,6 +276,7 @@ pub fn stub_address(number: usize) -> ::x86_64::VirtAddr {
 }
 
 /// Leaves the kernel to a thread; its address space is loaded.
+#[inline(always)]
 pub fn enter(frame: *const Frame) -> ! {
     // SAFETY: `tocsin_leave` wants the frame in rax and uses no stack of ours after.
     unsafe {
@@ -283,7 +285,7 @@ pub fn enter(frame: *const Frame) -> ! {
 }
 
 /// An interrupt, from user space or from the idle loop.
-extern "C" fn interrupt(vector: u64) -> *const Frame {
+extern "C" fn interrupt(vector: u64) -> ! {
     match vector as u16 {
         super::TIMER_VECTOR => crate::irq::timer(super::TIMER_VECTOR),
         super::POKE_VECTOR => crate::irq::poke(super::POKE_VECTOR),
@@ -296,7 +298,7 @@ extern "C" fn interrupt(vector: u64) -> *const Frame {
 /// loop, an interrupt message with an exception's number.
 extern "C" fn kernel_exception(number: u64, stack: *const [u64; 6]) -> ! {
     if super::take_forged_interrupt(number) {
-        enter(crate::irq::forged());
+        crate::irq::forged();
     }
     // SAFETY: the entry code passes the stack pointer, on which are rdi, the error code,
     // and what the CPU pushed.
