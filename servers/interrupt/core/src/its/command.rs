@@ -151,6 +151,7 @@ impl Command {
     pub const SIZE: usize = 32;
 
     /// DW0 to DW3.
+    #[inline(always)]
     pub const fn encode(self) -> [u64; 4] {
         match self {
             Self::MapDevice { device, event_bits, table } => {

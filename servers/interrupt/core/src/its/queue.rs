@@ -62,10 +62,19 @@ impl<M: DmaRegion> Queue<M> {
     }
 
     /// Puts all of `commands` into the ring, or none. Returns the ticket to wait for.
-    pub(super) fn submit(
+    pub(super) fn submit<const N: usize>(
         &mut self,
         registers: &mut impl ItsRegisters,
-        commands: &[Command],
+        commands: &[Command; N],
+    ) -> Result<u64, ItsError> {
+        self.submit_encoded(registers, &commands.map(Command::encode))
+    }
+
+    /// The same for commands as they lie in memory.
+    pub(super) fn submit_encoded(
+        &mut self,
+        registers: &mut impl ItsRegisters,
+        commands: &[[u64; 4]],
     ) -> Result<u64, ItsError> {
         if self.room() < commands.len() as u64 {
             if self.refresh(registers).stalled {
@@ -78,7 +87,7 @@ impl<M: DmaRegion> Queue<M> {
         }
         for command in commands {
             let at = self.place(self.submitted) as usize * Command::SIZE;
-            for (word, value) in command.encode().into_iter().enumerate() {
+            for (word, &value) in command.iter().enumerate() {
                 self.ring.write64(at + 8 * word, value);
             }
             if !self.coherent {

@@ -115,20 +115,20 @@ impl Slot {
     }
 }
 
-/// At most MOVI, INV and two SYNC.
+/// At most MOVI, INV and two SYNC, as they will lie in the queue.
 struct Batch {
-    commands: [Command; 4],
+    commands: [[u64; 4]; 4],
     count: usize,
 }
 
 impl Batch {
-    /// No commands; `filler` stands where there are none.
-    const fn new(filler: Command) -> Self {
-        Self { commands: [filler; 4], count: 0 }
+    const fn new() -> Self {
+        Self { commands: [[0; 4]; 4], count: 0 }
     }
 
+    #[inline(always)]
     fn push(&mut self, command: Command) {
-        self.commands[self.count] = command;
+        self.commands[self.count] = command.encode();
         self.count += 1;
     }
 }
@@ -160,7 +160,7 @@ impl<R: ItsRegisters, M: DmaRegion> ItsUnit<R, M> {
         let (batch, mapped) = self.missing(slot, device, event, Lpi::from_index(index));
         if batch.count > 0 {
             let commands = &batch.commands[..batch.count];
-            let ticket = self.queue.submit(&mut self.registers, commands)?;
+            let ticket = self.queue.submit_encoded(&mut self.registers, commands)?;
             let slot = &mut self.slots[index.index()];
             (slot.mapped, slot.dirty, slot.ticket) = (mapped, false, ticket);
         }
@@ -183,7 +183,7 @@ impl<R: ItsRegisters, M: DmaRegion> ItsUnit<R, M> {
         let collection = |cpu: CpuIndex| CollectionId::from_bits(cpu.index() as u16);
         let sync = |cpu: CpuIndex| Command::Sync { target: self.targets[cpu.index()] };
         let invalidate = Command::Invalidate { device, event };
-        let mut batch = Batch::new(invalidate);
+        let mut batch = Batch::new();
         let mapped = match (slot.mapped, slot.wanted) {
             (None, Wanted::Off) => None,
             (Some(old), Wanted::Off) => {
