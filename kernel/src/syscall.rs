@@ -185,7 +185,7 @@ late_calls! {
 extern "C" fn port_wait(a0: u64, a1: u64, a2: u64, a3: u64, _: u64, _: u64) -> ! {
     let cpu = arch::cpu_index();
     if !sync::try_enter(cpu) {
-        return port_wait_late(a0, a1, a2, a3);
+        port_wait_late(a0, a1, a2, a3);
     }
     match state::get().port_wait_fast(cpu, a0, a1, a2, a3) {
         Some(thread) => irq::switch_to(cpu, thread),
@@ -196,14 +196,14 @@ extern "C" fn port_wait(a0: u64, a1: u64, a2: u64, a3: u64, _: u64, _: u64) -> !
 /// The same, after somebody exclusive.
 #[cold]
 #[inline(never)]
-extern "C" fn port_wait_late(a0: u64, a1: u64, a2: u64, a3: u64) -> *const Frame {
+extern "C" fn port_wait_late(a0: u64, a1: u64, a2: u64, a3: u64) -> ! {
     sync::enter(arch::cpu_index());
     port_wait_in_general(a0, a1, a2, a3)
 }
 
 /// `port_wait`, when it is not the commonest case.
 #[inline(never)]
-extern "C" fn port_wait_in_general(a0: u64, a1: u64, a2: u64, a3: u64) -> *const Frame {
+extern "C" fn port_wait_in_general(a0: u64, a1: u64, a2: u64, a3: u64) -> ! {
     perform(
         arch::cpu_index(),
         move |kernel, cx| kernel.port_wait(cx, handle(a0), a1, a2, a3),
