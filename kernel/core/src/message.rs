@@ -372,6 +372,11 @@ impl<P: Platform> Kernel<P> {
         message.binder.set(SlotId::new(handle.index() as u32));
         let pending = message.pending.replace(0);
         if pending == 0 {
+            // A former owner took the packet and never acknowledged it: a level that is still
+            // there comes again, to this one.
+            if message.held.get() == Held::Owner {
+                self.let_go(message);
+            }
             return Ok(0);
         }
         self.post(cx, Source::new(Tag::Message, id.index()), &message.node, pending, 0)?;

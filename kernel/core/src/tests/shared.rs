@@ -252,6 +252,34 @@ fn a_held_wire_does_not_outlive_its_message() {
     }
 }
 
+/// Invariant 2: the device still asks, and nobody is left who knows that he is to acknowledge.
+#[test]
+fn a_level_that_nobody_acknowledged_comes_again_for_the_next_owner() {
+    for end in [Syscall::MessageUnbind, Syscall::HandleClose] {
+        let world = world();
+        let (message, port) = bound(&world);
+        activate(&world, message, 1, WIRE, LEVEL).expect("a wire");
+        world.device_event(1, FIRST_WIRE);
+        assert_eq!(packet(&world, port), Ok(1), "seen, and not acknowledged");
+        let of = if end == Syscall::HandleClose { port } else { message };
+        world.must(world.root.thread, end, &[of]);
+        world.device_event(1, FIRST_WIRE);
+        let port = world.must(world.root.thread, Syscall::PortCreate, &[]);
+        let bind = || ask(&world, Syscall::MessageBind, &[message, port, 7]);
+        assert_eq!(bind(), Ok(0), "after {end:?}");
+        world.device_event(1, FIRST_WIRE);
+        assert_eq!(packet(&world, port), Ok(1));
+        // One that was not even seen is told, and stays held until then.
+        world.must(world.root.thread, Syscall::MessageAcknowledge, &[message]);
+        world.device_event(1, FIRST_WIRE);
+        world.must(world.root.thread, Syscall::MessageUnbind, &[message]);
+        assert_eq!(bind(), Ok(1));
+        assert!(world.k.platform.held.borrow().contains(&FIRST_WIRE));
+        assert_eq!(packet(&world, port), Ok(1));
+        check_invariants(world.k);
+    }
+}
+
 #[test]
 fn triggers_are_checked_before_anything_changes() {
     let world = world();
