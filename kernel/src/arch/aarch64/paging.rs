@@ -101,8 +101,7 @@ fn written() {
     unsafe { asm!("dsb ishst", options(nostack, preserves_flags)) };
 }
 
-/// Loads an address space. It counts from the return to user mode on; who can not wait for
-/// that needs a barrier.
+/// Loads an address space. It counts after the next barrier (`isb`).
 #[inline(always)]
 pub fn load(space: u64) {
     TTBR0_EL1.set(space);

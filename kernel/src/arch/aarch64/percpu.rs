@@ -106,10 +106,16 @@ pub fn current_frame() -> &'static Frame {
 }
 
 /// Loads an address space unless it is loaded.
+///
+/// When this is done, this CPU looks at no table of the space that was loaded. The return to
+/// user mode alone would be too late: the CPU gives up its lock before, and then another one
+/// may free those tables. Its TLB invalidation forgets what had been found in them, but not
+/// where to look (DDI 0487, D19, synchronization requirements for system registers).
 #[inline(always)]
 pub fn load_space(space: u64) {
     if loaded_space() != space {
         paging::load(space);
+        synchronize();
     }
 }
 
@@ -117,6 +123,12 @@ pub fn load_space(space: u64) {
 /// is done, this CPU looks at no table of the space that was loaded.
 pub fn leave_space() {
     paging::load(paging::no_space());
+    synchronize();
+}
+
+/// System registers that were written count from here on.
+#[inline(always)]
+fn synchronize() {
     // SAFETY: a barrier.
     unsafe { asm!("isb", options(nostack, preserves_flags)) };
 }
