@@ -50,13 +50,18 @@ fn wait(done: impl Fn() -> bool) -> bool {
     clock::wait_ms(PATIENCE_MS, done)
 }
 
-/// The frames that this module touches, to be mapped.
+/// The frames that this module touches, to be mapped, each once: firmware may name a CPU's own
+/// beside the region that it lies in.
 pub fn frames(platform: &Platform) -> impl Iterator<Item = Range<u64>> {
     let distributor = platform.gic.distributor.base;
-    let regions = platform.gic.redistributors.iter();
-    let regions = regions.map(|region| region.range.base..region.range.base + region.range.size);
-    let own = platform.cpus.iter().filter_map(|cpu| cpu.redistributor);
-    let own = own.map(|address| address..address + 2 * FRAME_BYTES);
+    let regions = || platform.gic.redistributors.iter().map(|region| region.range);
+    let is_new = move |start: &u64| {
+        let end = start + 2 * FRAME_BYTES;
+        !regions().any(|region| region.base <= *start && end <= region.base + region.size)
+    };
+    let own = platform.cpus.iter().filter_map(|cpu| cpu.redistributor).filter(is_new);
+    let own = own.map(|start| start..start + 2 * FRAME_BYTES);
+    let regions = regions().map(|region| region.base..region.base + region.size);
     core::iter::once(distributor..distributor + FRAME_BYTES).chain(regions).chain(own)
 }
 
