@@ -1,8 +1,7 @@
 //! How addresses are translated: the values of the registers that say so, the same on every CPU
 //! (DDI 0487, D8.2 and D19.2).
 
-use core::arch::asm;
-
+use aarch64_cpu::registers::{ID_AA64MMFR0_EL1, ID_AA64MMFR2_EL1, Readable};
 use kernel_core::stage1::Memory;
 
 /// Place in `MAIR_EL1` of ordinary memory.
@@ -24,6 +23,9 @@ pub const LOWER: u64 = 16 | 0b01 << 8 | 0b01 << 10 | 0b11 << 12;
 /// The half about `TTBR1_EL1`, the same.
 const UPPER: u64 = 16 << 16 | 0b01 << 24 | 0b01 << 26 | 0b11 << 28 | 0b10 << 30;
 const ASID_16_BITS: u64 = 1 << 36;
+/// `E0PD1`: what user mode tries in the kernel's half faults without a look at the tables, always
+/// in the same time.
+const USER_NO_UPPER: u64 = 1 << 56;
 /// 48 bits of physical address: the most that these tables can express.
 const MOST_PHYSICAL: u64 = 0b101;
 
@@ -63,25 +65,15 @@ pub const ON: u64 = sctlr::MMU
 /// `SCTLR_EL1` before there are tables.
 pub const OFF: u64 = sctlr::SYNCHRONIZING | sctlr::RESERVED;
 
-/// `ID_AA64MMFR0_EL1`.
-fn memory_model() -> u64 {
-    let value;
-    // SAFETY: reading an identification register changes nothing.
-    unsafe {
-        asm!("mrs {}, id_aa64mmfr0_el1", out(reg) value,
-            options(nomem, nostack, preserves_flags));
-    }
-    value
-}
-
 /// How many bits an ASID has.
 pub fn asid_bits() -> u32 {
-    if memory_model() >> 4 & 0xf == 0 { 8 } else { 16 }
+    if ID_AA64MMFR0_EL1.get() >> 4 & 0xf == 0 { 8 } else { 16 }
 }
 
 /// `TCR_EL1`.
 pub fn tcr() -> u64 {
-    let physical = (memory_model() & 0xf).min(MOST_PHYSICAL) << 32;
+    let physical = (ID_AA64MMFR0_EL1.get() & 0xf).min(MOST_PHYSICAL) << 32;
     let asids = if asid_bits() == 16 { ASID_16_BITS } else { 0 };
-    LOWER | UPPER | physical | asids
+    let no_upper = if ID_AA64MMFR2_EL1.get() >> 60 != 0 { USER_NO_UPPER } else { 0 };
+    LOWER | UPPER | physical | asids | no_upper
 }
