@@ -20,6 +20,10 @@ global_asm!(
     r#"
     .section .text.entry, "ax"
 
+    // Other object files of the kernel use them.
+    .global tocsin_vectors
+    .global tocsin_leave
+
     // The vectors, of 32 instructions each (DDI 0487, D1.3.1).
     .macro tocsin_unexpected number
     .balign 128
