@@ -29,6 +29,7 @@ pub mod drain;
 pub mod fast;
 pub mod ipc;
 pub mod kernel;
+pub mod level;
 pub mod log;
 pub mod memory;
 pub mod message;

@@ -6,6 +6,7 @@ use tocsin_abi::{Error, Handle, Kind, MessageState, MessageStatus, PacketKind, R
 
 use crate::arena::Id;
 use crate::kernel::{Cx, Kernel, Outcome, Stop};
+use crate::level::Held;
 use crate::objects::{MessageId, NO_CPU, PortId, ProcessId, SlotId};
 use crate::platform::{Frame, Platform};
 use crate::port::{Node, Posted, Source, Tag};
@@ -19,18 +20,6 @@ pub struct Control {
     pub port: Cell<PortId>,
     /// Generation of that port.
     pub port_generation: Cell<u32>,
-}
-
-/// Who the interrupt controller waits for before it raises a level message again.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum Held {
-    /// Nobody.
-    #[default]
-    No,
-    /// The owner, who was told: `message_acknowledge`.
-    Owner,
-    /// Whoever blocked it; the owner was not told: `message_unblock`.
-    Muted,
 }
 
 /// One message: at most one CPU event, at most one port.
@@ -297,30 +286,6 @@ impl<P: Platform> Kernel<P> {
         message.state.set(MessageState::Reserved);
         message.home.set(NO_CPU);
         Ok(0)
-    }
-
-    /// `message_acknowledge`.
-    ///
-    /// # Errors
-    /// Those of the call.
-    pub fn message_acknowledge(&self, cx: Cx, handle: Handle) -> Outcome {
-        let id = self.need(cx, handle, Kind::Message, Rights::BIND)?.id();
-        let message = self.messages.get(id);
-        if !cx.may(message.home.get()) {
-            return Err(Stop::Escalate);
-        }
-        if message.held.get() != Held::Owner {
-            return Err(Error::BadState.into());
-        }
-        self.let_go(message);
-        Ok(0)
-    }
-
-    /// The interrupt controller waits for nobody any more.
-    fn let_go(&self, message: &Message) {
-        if message.held.replace(Held::No) != Held::No {
-            self.platform.complete(message.vector.get());
-        }
     }
 
     /// `message_block`.

@@ -11,7 +11,8 @@ use core::cell::Cell;
 use tocsin_abi::{Error, Handle, Kind, MessageState, Rights};
 
 use crate::kernel::{Cx, Kernel, Outcome, Stop};
-use crate::message::{Held, Message};
+use crate::level::Held;
+use crate::message::Message;
 use crate::objects::MessageId;
 use crate::platform::{Frame, Platform};
 
