@@ -230,6 +230,8 @@ impl<P: Platform> Kernel<P> {
             return Err(Error::BadArgument.into());
         }
         if !keeps {
+            // Held by its old vector, which an acknowledgement would not find any more.
+            self.let_go(message);
             self.take_entry(entry, id);
             // What the last owner, or nobody, has left held.
             self.platform.complete(vector);

@@ -195,6 +195,21 @@ fn a_level_comes_once_until_it_is_acknowledged() {
 }
 
 #[test]
+fn a_held_level_that_moves_to_another_wire_holds_neither() {
+    let world = world();
+    let (message, port) = bound(&world);
+    activate(&world, message, 0, WIRE, LEVEL).expect("a wire");
+    world.device_event(0, FIRST_WIRE);
+    activate(&world, message, 1, WIRE + 1, LEVEL).expect("another wire");
+    assert!(world.k.platform.held.borrow().is_empty());
+    world.must(world.root.thread, Syscall::MessageSettle, &[message]);
+    world.device_event(1, FIRST_WIRE + 1);
+    assert_eq!(packet(&world, port), Ok(2));
+    assert_eq!(ask(&world, Syscall::MessageAcknowledge, &[message]), Ok(0));
+    check_invariants(world.k);
+}
+
+#[test]
 fn an_edge_wire_is_completed_at_once_and_a_stray_one_never() {
     let world = world();
     let held = || world.k.platform.held.borrow().contains(&FIRST_WIRE);
