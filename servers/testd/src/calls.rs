@@ -16,6 +16,7 @@ crate::tests![
     call_with_another_kind_of_object_is_refused,
     call_without_a_right_it_needs_is_refused,
     call_that_ends_the_machine_is_init_s_alone,
+    call_on_ports_needs_ports,
     call_with_an_unknown_number_is_refused,
 ];
 
@@ -240,6 +241,22 @@ fn call_that_ends_the_machine_is_init_s_alone(ctx: &Ctx) -> Outcome {
         refused(sys::machine_end(handle, 0), Error::WrongType, what)?;
     }
     refused(sys::machine_end(Handle::NONE, 0), Error::BadHandle, "the machine ends by nothing")
+}
+
+fn call_on_ports_needs_ports(ctx: &Ctx) -> Outcome {
+    // On a machine without I/O ports nobody has any, and nothing else stands for them.
+    let zoo = Zoo::new(ctx)?;
+    for (kind, handle) in zoo.iter().filter(|(kind, _)| *kind != Kind::IoPorts) {
+        let calls = [
+            sys::ioport_read(handle, 0x80, 1),
+            sys::ioport_write(handle, 0x80, 1, 0),
+            sys::ioports_slice(handle, 0x80, 1, NONE),
+        ];
+        for result in calls {
+            refused(result, Error::WrongType, format_args!("ports through {kind:?}"))?;
+        }
+    }
+    Ok(())
 }
 
 fn call_with_an_unknown_number_is_refused(_: &Ctx) -> Outcome {

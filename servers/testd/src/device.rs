@@ -337,25 +337,10 @@ fn device_ims_is_not_lost_while_it_moves(ctx: &Ctx) -> Outcome {
 
 fn device_ims_wrong_addresses_raise_nothing(ctx: &Ctx) -> Outcome {
     let ims = Ims::new(ctx, 2)?;
-    // Compatibility format (bit 4 of the address clear), which the remapper blocks. QEMU 7.2
-    // does not (`vtd_interrupt_remap_msi` passes it on unseen), so only vectors that belong
-    // to no message are tried: to the kernel they are strays, and it lives on, even with
-    // the numbers of exceptions. (Vectors below 16 are no
-    // interrupts to a local APIC: Intel SDM volume 3, 11.5.2.)
-    for vector in (0x10..0x30).chain(0xf0..=0xff) {
-        ims.lsi.write(0xfee0_0000, vector);
-        ims.lsi.write(0xfee0_1000, vector);
-    }
-    // Remappable format: entries that nobody has, and a subhandle far off.
-    for handle in [0x7000u64, 0x7fff, 0x3abc] {
-        ims.lsi.write(0xfee0_0010 | handle << 5, 0);
-    }
-    // With the subhandle valid bit the data is added to the handle. QEMU adds in 16 bits
-    // (`vtd_interrupt_remap_msi`), so a sum past the table's end is a low entry, perhaps one
-    // of our own; hence sums that lead to entries that nobody has.
-    for (unused, irq) in [(0x3abcu32, &ims.irqs[0]), (0x7fff, &ims.irqs[1])] {
-        let handle = (irq.address >> 5) as u32 & 0x7fff;
-        ims.lsi.write(irq.address | 1 << 3, unused.wrapping_sub(handle) & 0xffff);
+    for irq in &ims.irqs {
+        for (address, data) in arch::forged_pairs(irq.address, irq.data) {
+            ims.lsi.write(address, data);
+        }
     }
     refused(kit::listen(&ims.port), Error::TimedOut, "a packet from a made-up pair")?;
     ims.arrives(0)?;

@@ -53,15 +53,24 @@ impl Client {
         Ok(Client { endpoint, requester, system })
     }
 
-    /// Speaks for a device that there is not. An ITS has to be told what it would see of one,
-    /// and any number is as good that no device has.
+    /// Speaks for a device that there is not, on a machine that has messages for devices.
     pub fn ghost(ctx: &Ctx, requester: u16) -> Result<Client, Failure> {
         let client = Client::new(ctx, requester)?;
+        if client.info()?.vectors.total == 0 {
+            return Err(skip("this machine has no messages for devices"));
+        }
+        client.make_known()?;
+        Ok(client)
+    }
+
+    /// An ITS has to be told what it would see of a device, and any number is as good that no
+    /// device has.
+    pub fn make_known(&self) -> Outcome {
+        let requester = self.requester;
         let (writes, device) = (Writes::Messages, requester.into());
         let set = SetDevice { requester, writes, device };
-        let told = call(client.system.h(), SetDevice::LABEL, &set.words(), &[])?;
-        same(told.label, 0, "what the interrupt server says to a DeviceID")?;
-        Ok(client)
+        let told = call(self.system.h(), SetDevice::LABEL, &set.words(), &[])?;
+        same(told.label, 0, "what the interrupt server says to a DeviceID")
     }
 
     /// Where it calls.

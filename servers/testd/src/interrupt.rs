@@ -7,7 +7,7 @@ use libsys::sys;
 use tocsin_abi::startup::Startup;
 use tocsin_abi::{Error as KernelError, Kind, Rights};
 use tocsin_proto::StoreKind;
-use tocsin_proto::interrupt::{ANY_CPU, Error, MessageId, RemapperKind};
+use tocsin_proto::interrupt::{ANY_CPU, Error, Information, MessageId, RemapperKind};
 
 use crate::driver::{Client, Irq, IrqError};
 use crate::harness::{Outcome, check, refused, same, skip, wrong};
@@ -403,12 +403,14 @@ fn interrupt_client_gone_is_silent_at_once(ctx: &Ctx) -> Outcome {
 }
 
 fn interrupt_ims_needs_isolation(ctx: &Ctx) -> Outcome {
-    let client = Client::ghost(ctx, GHOST)?;
-    let isolated = client.info()?.isolated;
+    let client = Client::new(ctx, GHOST)?;
+    client.make_known()?;
+    let Information { isolated, vectors, .. } = client.info()?;
     for kind in StoreKind::ALL {
         match client.one(kind) {
             Ok(irq) => {
                 check(isolated || !kind.is_ims(), "IMS without isolation")?;
+                check(vectors.total > 0, "a message on a machine that has none for devices")?;
                 client.free(irq.id)?;
             }
             refusal => {
@@ -425,19 +427,31 @@ fn interrupt_ims_needs_isolation(ctx: &Ctx) -> Outcome {
     Ok(())
 }
 
+/// Asks again for as long as what is in quarantine may be in the way, and nothing else.
+fn patiently<T>(
+    in_quarantine: Error,
+    ask: impl Fn() -> Result<T, IrqError>,
+) -> Result<T, crate::harness::Failure> {
+    let deadline = kit::now() + kit::PATIENCE_NS;
+    loop {
+        match ask() {
+            Ok(answer) => return Ok(answer),
+            Err(error) => denied::<()>(Err(error), in_quarantine, "not the quarantine")?,
+        }
+        check(kit::now() < deadline, "the quarantine does not end")?;
+        kit::sleep(1_000_000);
+    }
+}
+
 fn interrupt_many_messages_come_and_go(ctx: &Ctx) -> Outcome {
     let client = Client::ghost(ctx, GHOST)?;
     let (before, port) = (client.at_rest()?, kit::port()?);
-    // More activations than there are vectors: each must come back from quarantine.
+    // More activations than there are vectors, and more messages than the client may have:
+    // each must come back from quarantine.
     for round in 0..1000u64 {
-        let irq = client.one(StoreKind::PciMsi)?;
+        let irq = patiently(Error::QuotaExceeded, || client.one(StoreKind::PciMsi))?;
         irq.bind(&port, round)?;
-        let deadline = kit::now() + kit::PATIENCE_NS;
-        while let Err(error) = client.activate(irq.id) {
-            denied::<()>(Err(error), Error::NoVectors, "only the quarantine may be in the way")?;
-            check(kit::now() < deadline, "the vectors do not come back")?;
-            kit::sleep(1_000_000);
-        }
+        patiently(Error::NoVectors, || client.activate(irq.id))?;
         libsys::sys::message_signal(irq.message.h())?;
         same(kit::next(&port)?.key, round, "its packet")?;
         client.free(irq.id)?;

@@ -30,6 +30,7 @@ mod pci;
 mod port;
 mod process;
 mod role;
+mod space;
 mod store;
 mod thread;
 mod timer;
@@ -61,6 +62,7 @@ const KERNEL: &[&[Test]] = &[
     ipc_death::TESTS,
     message::TESTS,
     vector::TESTS,
+    arch::KERNEL_TESTS,
 ];
 
 /// Tests of the servers, and of devices through them.

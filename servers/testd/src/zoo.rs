@@ -40,6 +40,7 @@ impl Zoo {
             ("message-control", Kind::MessageControl),
             ("log", Kind::DebugLog),
             ("pci-window0", Kind::Physical),
+            ("gicd", Kind::Physical),
             ("ioports", Kind::IoPorts),
         ] {
             granted.extend(ctx.find(name).map(|handle| (kind, handle)));
