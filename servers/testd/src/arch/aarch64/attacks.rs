@@ -122,6 +122,8 @@ pub const ATTACKS: &[Attack] = &[
     Attack { name: "syscall_odd_stack", fate: Fate::Survives, run: || syscall_with_stack(u64::MAX) },
     Attack { name: "syscall_with_exclusive_monitor", fate: Fate::Survives, run: syscall_with_exclusive_monitor },
     Attack { name: "syscall_unaligned_words", fate: Fate::Survives, run: unaligned },
+    Attack { name: "syscall_result_registers", fate: Fate::Survives, run: syscall_leaves_nothing },
+    Attack { name: "thread_pointer", fate: Fate::Survives, run: thread_pointer },
 ];
 
 /// Makes system calls with a stack pointer that nobody may follow, first one that returns
@@ -163,6 +165,49 @@ fn syscall_with_exclusive_monitor() {
         );
     }
     assert!(failed == 1, "a reservation survived a system call");
+}
+
+/// What a call destroys has no value of the kernel's, of which every address has ones on top.
+fn syscall_leaves_nothing() {
+    for call in [0u64, 1] {
+        let mut found = [u64::MAX; 12];
+        // SAFETY: makes a call, and stores twelve registers to an array of twelve.
+        unsafe {
+            asm!(
+                "svc #0",
+                "stp x6, x7, [x20]",
+                "stp x9, x10, [x20, #16]",
+                "stp x11, x12, [x20, #32]",
+                "stp x13, x14, [x20, #48]",
+                "stp x15, x16, [x20, #64]",
+                "stp x17, x18, [x20, #80]",
+                in("x20") found.as_mut_ptr(),
+                in("x8") call,
+                clobber_abi("C"),
+            );
+        }
+        assert!(found.iter().all(|value| value >> 48 == 0), "a value of the kernel's");
+    }
+}
+
+/// The thread pointer is a thread's own: zero at first, whoever ran before, and kept.
+fn thread_pointer() {
+    let (first, kept): (u64, u64);
+    // SAFETY: nothing in this program uses the register; yields in between.
+    unsafe {
+        asm!(
+            "mrs x20, tpidr_el0",
+            "mov x21, #0x1234",
+            "msr tpidr_el0, x21",
+            "mov x8, #1",
+            "svc #0",
+            "mrs x21, tpidr_el0",
+            out("x20") first,
+            out("x21") kept,
+            clobber_abi("C"),
+        );
+    }
+    assert!(first == 0 && kept == 0x1234, "another thread's value");
 }
 
 /// Unaligned words in ordinary memory are no fault.
