@@ -8,9 +8,11 @@
 //! | trait | the machine's side | used by |
 //! | --- | --- | --- |
 //! | [`vtd::VtdRegisters`] | the unit's register page | [`vtd::VtdUnit`] |
+//! | [`amdvi::AmdViRegisters`] | the unit's registers | [`amdvi::AmdViUnit`] |
 //! | [`its::ItsRegisters`] | an ITS's or a redistributor's frame | [`its::ItsUnit`], [`its::enable_lpis`] |
-//! | [`vtd::DmaRegion`] | tables and queues in memory | both |
-//! | [`its::TableMemory`] | memory for the tables of devices to come | [`its::ItsUnit`] |
+//! | [`vtd::DmaRegion`] | tables and queues in memory | all |
+//! | [`amdvi::EntryMemory`] | the same, with writes of 128 bits | [`amdvi::AmdViUnit`] |
+//! | [`its::TableMemory`] | memory for the tables of devices to come | [`its::ItsUnit`], [`amdvi::AmdViUnit`] |
 //! | [`KernelMessages`] | the message-control system calls | [`Core`] |
 //!
 //! [`BackEnd`] is the seam between the server and what stands between devices and CPUs:
@@ -29,6 +31,7 @@
 
 extern crate alloc;
 
+pub mod amdvi;
 mod backend;
 mod compat;
 mod ids;

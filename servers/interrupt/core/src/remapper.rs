@@ -13,7 +13,7 @@
 //! `Unrouted` proof back, the number stays in quarantine, and the flush is tried again.
 
 use crate::its::ItsError;
-use crate::{EntryIndex, Pair, RemapEntry, RequesterId, ReserveError, Source, Target};
+use crate::{EntryIndex, EntryName, Pair, RemapEntry, RequesterId, ReserveError, Source, Target};
 use core::fmt;
 
 /// A remapper, or its absence.
@@ -47,6 +47,12 @@ pub trait Remapper {
 
     /// Gives an entry back for reuse by anyone.
     fn release(&mut self, entry: Entry, drained: Drained);
+
+    /// What the device and the inspector call an entry: its number in the one table, unless
+    /// each device has a table of its own.
+    fn name(&self, entry: &Entry) -> EntryName {
+        EntryName { number: entry.index().bits().into(), device: None }
+    }
 
     /// Entries reserved now, for the inspector.
     fn entries_used(&self) -> u32;
@@ -250,9 +256,9 @@ pub enum HardwareStep {
     RemappingOff,
     /// The old queue to run empty.
     QueueEmpty,
-    /// The old queue to stop (QIES clear).
+    /// The old queue to stop (QIES or CmdBufRun clear).
     QueueOff,
-    /// The new queue to start (QIES).
+    /// The new queue to start (QIES, CmdBufRun).
     QueueOn,
     /// The table's address to be taken (IRTPS).
     TablePointer,
@@ -260,8 +266,12 @@ pub enum HardwareStep {
     RemappingOn,
     /// Compatibility format to be blocked (CFIS clear).
     CompatibilityOff,
-    /// An invalidation's wait descriptor.
+    /// An invalidation's wait descriptor, or its completion.
     Invalidation,
+    /// The old event log to stop (EventLogRun clear).
+    LogOff,
+    /// The new event log to start (EventLogRun).
+    LogOn,
 }
 
 impl fmt::Display for HardwareError {

@@ -3,6 +3,7 @@
 //! | back end | its entries | a message's CPU event |
 //! | --- | --- | --- |
 //! | [`Vectored`] over [`VtdUnit`](crate::vtd::VtdUnit) | one table for all devices | a vector of some CPU, taken when it is activated |
+//! | [`Vectored`] over [`AmdViUnit`](crate::amdvi::AmdViUnit) | a table for each device | the same |
 //! | [`Vectored`] over [`NoRemapper`](crate::NoRemapper) | none | a vector of some CPU, named by the pair |
 //! | [`Events`] over [`ItsUnit`](crate::its::ItsUnit) | a table for each device | the entry's own LPI; only the CPU is chosen |
 //! | [`Unequipped`] | none | none: nothing here could take a message |

@@ -164,8 +164,7 @@ impl<R: Remapper> BackEnd for Vectored<R> {
 
     #[inline]
     fn name(&self, entry: &Entry) -> Option<EntryName> {
-        let name = EntryName { number: entry.index().bits().into(), device: None };
-        (self.capabilities.entries != 0).then_some(name)
+        (self.capabilities.entries != 0).then(|| self.remapper.name(entry))
     }
 
     fn entries_used(&self) -> u32 {

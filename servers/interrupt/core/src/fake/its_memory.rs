@@ -1,4 +1,4 @@
-//! System memory as a GIC and its driver see it, with the CPU's cache in between where the
+//! System memory as a GIC, or an AMD IOMMU, and its driver see it, with the CPU's cache in between where the
 //! GIC does not snoop.
 
 use super::its::Its;
@@ -32,7 +32,7 @@ impl Memory {
     }
 
     /// Filled with ones, so that a driver that does not clear it is noticed.
-    fn allocate(&mut self, bytes: usize, align: usize) -> usize {
+    pub(super) fn allocate(&mut self, bytes: usize, align: usize) -> usize {
         let base = self.next.next_multiple_of(align as u64);
         self.next = base + bytes as u64 + GAP;
         let words = vec![u64::MAX; bytes.div_ceil(8)];
@@ -44,6 +44,25 @@ impl Memory {
         let area = self.areas.partition_point(|area| area.base <= address).checked_sub(1)?;
         let word = (address - self.areas[area].base) as usize / 8;
         (word < self.areas[area].visible.len()).then_some((area, word))
+    }
+
+    /// Where an area begins, and how many bytes it has.
+    pub(super) fn place(&self, area: usize) -> (u64, usize) {
+        (self.areas[area].base, 8 * self.areas[area].written.len())
+    }
+
+    /// The driver's read.
+    pub(super) fn driver_read(&self, area: usize, offset: usize) -> u64 {
+        self.areas[area].written[offset / 8]
+    }
+
+    /// The driver's write.
+    pub(super) fn driver_write(&mut self, area: usize, offset: usize, value: u64) {
+        let area = &mut self.areas[area];
+        area.written[offset / 8] = value;
+        if self.snooped {
+            area.visible[offset / 8] = value;
+        }
     }
 
     /// The GIC's read of the 64-bit word that holds `address`.

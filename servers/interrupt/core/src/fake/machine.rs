@@ -1,10 +1,14 @@
 //! Devices, remapper, CPUs and kernel in one.
 
+use super::amdvi::{AmdViModel, AmdViOptions};
+use super::amdvi_memory::AmdViRegion;
+use super::amdvi_registers::AmdViModelRegisters;
 use super::its_bring_up::{FakeItsUnit, ItsSetup};
 use super::vtd::{MessageOutcome, VtdModel, VtdOptions};
 use super::{
     FakeHandle, FakeKernel, ItsModel, ItsOptions, ItsOutcome, ModelRegion, ModelRegisters,
 };
+use crate::amdvi::{AmdViConfig, AmdViInitError, AmdViUnit};
 use crate::its::DeviceId;
 use crate::vtd::{CompatibilityMessage, ExtendedMode, VtdConfig, VtdInitError, VtdUnit};
 use crate::{
@@ -19,6 +23,10 @@ pub type FakeUnit = VtdUnit<ModelRegisters, ModelRegion>;
 
 /// A server over it.
 pub type VtdServer = Core<Vectored<FakeUnit>, FakeKernel>;
+/// The AMD-Vi back end over the model.
+pub type FakeAmdViUnit = AmdViUnit<AmdViModelRegisters, AmdViRegion>;
+/// A server over it.
+pub type AmdViServer = Core<Vectored<FakeAmdViUnit>, FakeKernel>;
 /// A server over the model ITS.
 pub type ItsServer = Core<Events<FakeItsUnit>, FakeKernel>;
 /// A server without a remapper.
@@ -28,6 +36,8 @@ pub type PlainServer = Core<Vectored<NoRemapper>, FakeKernel>;
 pub struct FakeMachine {
     /// The VT-d unit, if it has one.
     pub vtd: Option<VtdModel>,
+    /// The AMD IOMMU, if it has one.
+    pub amdvi: Option<AmdViModel>,
     /// The ITS, if it has one.
     pub its: Option<ItsModel>,
     /// The kernel.
@@ -61,7 +71,7 @@ pub fn fake_config(last: u8, messages: u32, quota: u32) -> FakeConfig {
     let core = Config {
         messages,
         clients: 16,
-        default_policy: ClientPolicy { quota, source: None, devices },
+        default_policy: ClientPolicy { quota, source: None, dma_source: None, devices },
         allow_unisolated: false,
     };
     FakeConfig { last, lpis: 64, core }
@@ -84,13 +94,19 @@ impl FakeMachine {
     /// A machine with `cpus` CPUs, and a VT-d unit when there are options for one.
     pub fn new(cpus: u8, vtd: Option<VtdOptions>) -> Self {
         let cpus = (0..cpus.into()).map(|cpu: u32| ApicId::from_bits(2 * cpu)).collect();
-        Self { vtd: vtd.map(VtdModel::new), its: None, kernel: FakeKernel::new(), cpus }
+        let vtd = vtd.map(VtdModel::new);
+        Self { vtd, amdvi: None, its: None, kernel: FakeKernel::new(), cpus }
+    }
+
+    /// A machine with `cpus` CPUs and an AMD IOMMU.
+    pub fn with_amdvi(cpus: u8, options: AmdViOptions) -> Self {
+        Self { amdvi: Some(AmdViModel::new(options)), ..Self::new(cpus, None) }
     }
 
     /// A machine with an ITS, and as many CPUs as its options say.
     pub fn with_its(options: ItsOptions) -> Self {
         let its = Some(ItsModel::new(options));
-        Self { vtd: None, its, kernel: FakeKernel::with_intids(), cpus: Vec::new() }
+        Self { vtd: None, amdvi: None, its, kernel: FakeKernel::with_intids(), cpus: Vec::new() }
     }
 
     /// Its CPUs, where they have APIC ids.
@@ -108,6 +124,25 @@ impl FakeMachine {
     /// A server over its VT-d unit.
     pub fn server(&self, config: &FakeConfig) -> VtdServer {
         let unit = self.unit().expect("the unit follows");
+        let back_end = Vectored::new(unit, &self.cpus, config.range()).expect("good CPUs");
+        self.core(back_end, config)
+    }
+
+    /// Takes its AMD IOMMU into service. Panics in a machine without one.
+    pub fn amdvi_unit(&self) -> Result<FakeAmdViUnit, AmdViInitError> {
+        let model = self.amdvi.as_ref().expect("a machine with an IOMMU");
+        let config = AmdViConfig {
+            extended_mode: ExtendedMode::IfSupported,
+            writes_128: true,
+            wait_budget: 1000,
+            aliases: Vec::new(),
+        };
+        AmdViUnit::new(model.registers(), model.memory(), config)
+    }
+
+    /// A server over its AMD IOMMU.
+    pub fn amdvi_server(&self, config: &FakeConfig) -> AmdViServer {
+        let unit = self.amdvi_unit().expect("the unit follows");
         let back_end = Vectored::new(unit, &self.cpus, config.range()).expect("good CPUs");
         self.core(back_end, config)
     }
@@ -145,11 +180,14 @@ impl FakeMachine {
                 ItsOutcome::Dropped(_) => Landed::Nowhere,
             };
         }
-        let hit = match &self.vtd {
-            Some(model) => match model.message(source, pair) {
-                MessageOutcome::Event { apic, vector } => Some((apic, vector)),
-                MessageOutcome::Blocked(_) => None,
-            },
+        let outcome = match (&self.vtd, &self.amdvi) {
+            (Some(model), _) => Some(model.message(source, pair)),
+            (None, Some(model)) => Some(model.message(source, pair)),
+            (None, None) => None,
+        };
+        let hit = match outcome {
+            Some(MessageOutcome::Event { apic, vector }) => Some((apic, vector)),
+            Some(MessageOutcome::Blocked(_)) => None,
             None => CompatibilityMessage::decode(pair)
                 .ok()
                 .map(|message| (ApicId::from_bits(message.destination.into()), message.vector)),
@@ -201,6 +239,9 @@ impl FakeMachine {
         if let Some(model) = &self.vtd {
             model.hang(hung);
         }
+        if let Some(model) = &self.amdvi {
+            model.hang(hung);
+        }
         if let Some(model) = &self.its {
             model.hang(hung);
         }
@@ -211,6 +252,9 @@ impl FakeMachine {
     pub fn violations(&self) -> Vec<String> {
         let mut all = self.kernel.violations();
         if let Some(model) = &self.vtd {
+            all.extend(model.violations());
+        }
+        if let Some(model) = &self.amdvi {
             all.extend(model.violations());
         }
         if let Some(model) = &self.its {

@@ -4,13 +4,17 @@
 //! checks the source of every message, and notes each step of its driver that the
 //! specification does not allow. [`FakeKernel`] is the kernel's side: a vector table, events
 //! that stay pending in a CPU until they are taken, and failures on demand. [`FakeMachine`]
-//! joins the two: a device writes a pair, and packets come out, or not. [`ItsModel`] is the
+//! joins the two: a device writes a pair, and packets come out, or not. [`AmdViModel`] is an AMD
+//! IOMMU, which caches device table entries too, and entries that are off. [`ItsModel`] is the
 //! same for aarch64: a GICv3 ITS that executes its command queue out of memory, the LPI side
 //! of its redistributors, and CPUs that acknowledge what is pending.
 //!
 //! Written from the specification, not from the driver: formats are decoded with this
 //! crate's own strict decoders, whose constants are checked by hand elsewhere.
 
+mod amdvi;
+mod amdvi_memory;
+mod amdvi_registers;
 mod its;
 mod its_bring_up;
 mod its_commands;
@@ -22,14 +26,17 @@ mod memory;
 mod vtd;
 mod vtd_registers;
 
+pub use amdvi::{AmdViModel, AmdViOptions};
+pub use amdvi_memory::AmdViRegion;
+pub use amdvi_registers::AmdViModelRegisters;
 pub use its::{ItsDrop, ItsModel, ItsOptions, ItsOutcome};
 pub use its_bring_up::{FakeItsUnit, ItsSetup};
 pub use its_memory::ItsRegion;
 pub use its_registers::{ItsFrame, RedistributorFrame};
 pub use kernel::{FakeError, FakeHandle, FakeKernel, FakeState, KernelCall};
 pub use machine::{
-    FakeConfig, FakeMachine, FakeUnit, ItsServer, Landed, PlainServer, VtdServer, fake_config,
-    fake_device_id,
+    AmdViServer, FakeAmdViUnit, FakeConfig, FakeMachine, FakeUnit, ItsServer, Landed, PlainServer,
+    VtdServer, fake_config, fake_device_id,
 };
 pub use memory::ModelRegion;
 pub use vtd::{MessageOutcome, VtdModel, VtdOptions};

@@ -14,6 +14,11 @@ pub struct ClientPolicy {
     pub quota: u32,
     /// Whose writes count as this device's. `None`: exactly its requester id.
     pub source: Option<Source>,
+    /// The requester id that its DMA writes count as, where that is known to be another: a
+    /// quirk of the machine, written in its manifest. Messages in an interrupt message store
+    /// are such writes. Other devices' may count as the same id's, and then nothing keeps
+    /// these devices' messages apart.
+    pub dma_source: Option<RequesterId>,
     /// What an ITS knows the device by.
     pub devices: ClientDevices,
 }
@@ -58,7 +63,11 @@ impl Client {
     /// Who writes a message of this kind.
     #[inline]
     pub(super) fn sender(&self, kind: Kind) -> Sender {
-        let ClientPolicy { quota, source, devices } = self.policy;
+        let ClientPolicy { quota, source, dma_source, devices } = self.policy;
+        let source = match dma_source {
+            Some(id) if kind.is_ims() => Some(Source::Function(id)),
+            _ => source,
+        };
         Sender { requester: self.requester, source, device: devices.of(kind), quota }
     }
 }

@@ -1,8 +1,8 @@
 //! What the server tests share: one test, run over each kind of back end.
 
 use interrupt_core::fake::{
-    FakeConfig, FakeError, FakeHandle, FakeItsUnit, FakeKernel, FakeMachine, FakeUnit, ItsOptions,
-    ItsSetup, VtdOptions, fake_device_id,
+    AmdViOptions, FakeAmdViUnit, FakeConfig, FakeError, FakeHandle, FakeItsUnit, FakeKernel,
+    FakeMachine, FakeUnit, ItsOptions, ItsSetup, VtdOptions, fake_device_id,
 };
 use interrupt_core::{
     AllocRequest, Allocated, BackEnd, ClientDevices, ClientPolicy, Contiguity, Core, CpuSet, Error,
@@ -70,6 +70,25 @@ impl Rig for OverVtd {
     }
 }
 
+/// x86 with an AMD IOMMU.
+pub(crate) struct OverAmdVi;
+
+impl Rig for OverAmdVi {
+    type BackEnd = Vectored<FakeAmdViUnit>;
+
+    fn machine(cpus: u8) -> FakeMachine {
+        FakeMachine::with_amdvi(cpus, AmdViOptions::default())
+    }
+
+    fn waiting_machine(cpus: u8) -> FakeMachine {
+        Self::machine(cpus)
+    }
+
+    fn bare_server(machine: &FakeMachine, config: &FakeConfig) -> Server<Self> {
+        machine.amdvi_server(config)
+    }
+}
+
 /// aarch64 with an ITS.
 pub(crate) struct OverIts;
 
@@ -90,17 +109,20 @@ impl Rig for OverIts {
 }
 
 /// Runs each of these tests over both.
-macro_rules! over_both {
+macro_rules! over_each {
     ($($name:ident),* $(,)?) => {
         mod vtd {
             $(#[test] fn $name() { super::$name::<crate::common::OverVtd>(); })*
+        }
+        mod amdvi {
+            $(#[test] fn $name() { super::$name::<crate::common::OverAmdVi>(); })*
         }
         mod its {
             $(#[test] fn $name() { super::$name::<crate::common::OverIts>(); })*
         }
     };
 }
-pub(crate) use over_both;
+pub(crate) use over_each;
 
 pub(crate) fn request(kind: Kind) -> AllocRequest {
     AllocRequest { kind, contiguity: Contiguity::Single, cpus: CpuSet::ALL }

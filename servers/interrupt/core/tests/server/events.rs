@@ -15,7 +15,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 
 fn know(core: &mut ItsServer, client: RequesterId, quota: u32, devices: ClientDevices) {
-    core.register(client, ClientPolicy { quota, source: None, devices }).unwrap();
+    core.register(client, ClientPolicy { quota, source: None, dma_source: None, devices }).unwrap();
 }
 
 fn on(cpu: u8) -> CpuSet {

@@ -1,9 +1,9 @@
 //! What `world` must know of each kind of machine: which random ones there are, how their
 //! hardware fails, and what a pair names there.
 
-use crate::common::{OverIts, OverVtd, Rig, Server};
+use crate::common::{OverAmdVi, OverIts, OverVtd, Rig, Server};
 use interrupt_core::fake::{
-    FakeConfig, FakeMachine, ItsOptions, ItsSetup, VtdOptions, fake_device_id,
+    AmdViOptions, FakeConfig, FakeMachine, ItsOptions, ItsSetup, VtdOptions, fake_device_id,
 };
 use interrupt_core::its::{Lpi, PageSize};
 use interrupt_core::vtd::RemappableMessage;
@@ -59,6 +59,44 @@ impl Habits for OverVtd {
         let halves = machine.vtd.as_ref().expect("it has one").entry(entry)?;
         Some(halves[0] & 1 == 1)
     }
+}
+
+impl Habits for OverAmdVi {
+    type Options = AmdViOptions;
+
+    const KEEPS: bool = false;
+
+    fn build(options: AmdViOptions, cpus: u8, config: &FakeConfig) -> (FakeMachine, Server<Self>) {
+        let machine = FakeMachine::with_amdvi(cpus, options);
+        let server = Self::bare_server(&machine, config);
+        (machine, server)
+    }
+
+    fn refuse(machine: &FakeMachine, count: u32) {
+        machine.amdvi.as_ref().expect("it has one").refuse_commands(count);
+    }
+
+    /// Each device has numbers of its own.
+    fn names(writer: RequesterId, pair: Pair) -> Option<(u32, u32)> {
+        Some((writer.bits().into(), pair.data))
+    }
+
+    /// Tables in memory are written at once. They have 512 entries here, and each device keeps
+    /// the one that it got first.
+    fn is_on(machine: &FakeMachine, entry: EntryIndex, _late: bool) -> Option<bool> {
+        let model = machine.amdvi.as_ref().expect("it has one");
+        model.is_on(entry.index() / 512, entry.bits() % 512)
+    }
+}
+
+/// Any kind of AMD IOMMU.
+pub(crate) fn amdvi_options() -> impl Strategy<Value = AmdViOptions> {
+    (any::<[bool; 2]>(), 0..3_u32).prop_map(|(flags, lag)| AmdViOptions {
+        wide: flags[0],
+        x2apic: flags[1],
+        lag,
+        ..AmdViOptions::default()
+    })
 }
 
 /// An ITS, and how its device table is.

@@ -1,7 +1,7 @@
 //! Random lives of many messages against a simple model: the invariants of DESIGN §4.
 //!
 //! The model is a list of what each client believes. The machine is the VT-d model, whose
-//! cache keeps all it may, or the ITS model, which is as lazy as the architecture allows, and
+//! cache keeps all it may, the AMD-Vi model, which caches more, or the ITS model, which is as lazy as the architecture allows, and
 //! a kernel whose CPUs take events late. After each step:
 //!
 //! * 1 authority: a pair written by any device but its owner's makes no packet at all;
@@ -14,8 +14,8 @@
 //!   mapped while it is pending or in a CPU's hands, this test an entry that has two owners;
 //! * 9 failure is an answer: whatever fails, the visible state is what it was.
 
-use crate::common::{OverIts, OverVtd};
-use crate::habits::{Habits, its_options, vtd_options};
+use crate::common::{OverAmdVi, OverIts, OverVtd};
+use crate::habits::{Habits, amdvi_options, its_options, vtd_options};
 use crate::world::World;
 use interrupt_core::fake::KernelCall;
 use proptest::prelude::*;
@@ -163,5 +163,30 @@ proptest! {
     #[test]
     fn its_lives_in_trouble(options in its_options(), cpus in 1..=3_u8, steps in steps(true)) {
         troubled_lives::<OverIts>(options, cpus, 0x30, steps)?;
+    }
+}
+
+proptest! {
+    // Each has a device table of 2 MiB to fill.
+    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
+
+    #[test]
+    fn amdvi_lives(
+        options in amdvi_options(),
+        cpus in 1..=3_u8,
+        last in 0x30..=0x34_u8,
+        steps in steps(false),
+    ) {
+        good_lives::<OverAmdVi>(options, cpus, last, steps)?;
+    }
+
+    #[test]
+    fn amdvi_lives_in_trouble(
+        options in amdvi_options(),
+        cpus in 1..=3_u8,
+        last in 0x30..=0x34_u8,
+        steps in steps(true),
+    ) {
+        troubled_lives::<OverAmdVi>(options, cpus, last, steps)?;
     }
 }

@@ -1,13 +1,13 @@
 //! The server's operations one by one, over each back end with a remapper.
 
-use crate::common::{A, B, Rig, alloc, over_both, request, settle};
+use crate::common::{A, B, Rig, alloc, over_each, request, settle};
 use interrupt_core::fake::{FakeState, KernelCall, fake_config};
 use interrupt_core::{
     AllocRequest, BackEnd, Contiguity, CpuIndex, CpuSet, Error, Kind, MessageId, MessageState,
     Pair, RequesterId,
 };
 
-over_both!(
+over_each!(
     whole_life,
     vectors_spread,
     affinity_moves_without_the_device,

@@ -5,8 +5,10 @@
 //! | `life`, `trouble` | operations one by one, over each back end with a remapper |
 //! | `invariants`, `world`, `habits` | random lives of many messages, over the same |
 //! | `vectors` | what is particular to x86 |
+//! | `amdvi` | what is particular to an AMD IOMMU |
 //! | `events` | what is particular to an ITS |
 
+mod amdvi;
 mod common;
 mod events;
 mod habits;

@@ -1,11 +1,11 @@
 //! The server when something runs out, dies, storms, fails or is late, over each back end
 //! with a remapper.
 
-use crate::common::{A, B, Rig, Server, alloc, over_both, request, settle};
+use crate::common::{A, B, Rig, Server, alloc, over_each, request, settle};
 use interrupt_core::fake::{FakeState, KernelCall, fake_config};
 use interrupt_core::{BackEnd, CpuIndex, CpuSet, Error, Kind, MessageState, RequesterId};
 
-over_both!(
+over_each!(
     quota_is_given_back,
     orphans_and_clients_that_are_gone,
     destroy_is_tried_again,

@@ -63,7 +63,11 @@ fn registered_source() {
     let machine = OverVtd::machine(1);
     let mut core = machine.server(&fake_config(0x3f, 64, 32));
     let source = Some(Source::Buses { first: 4, last: 4 });
-    core.register(A, ClientPolicy { quota: 2, source, devices: ClientDevices::default() }).unwrap();
+    core.register(
+        A,
+        ClientPolicy { quota: 2, source, dma_source: None, devices: ClientDevices::default() },
+    )
+    .unwrap();
     let message = alloc(&mut core, A, Kind::Msix).unwrap();
     core.activate(A, message.id).unwrap();
     let alias = RequesterId::new(4, 0, 0).unwrap();
