@@ -29,6 +29,8 @@ pub enum Grant {
     Firmware,
     /// `vtd`: the register pages of the VT-d units that the DMAR names. One program only.
     Vtd,
+    /// `amdvi`: the registers of the AMD IOMMUs that the IVRS names. One program only.
+    AmdVi,
     /// `gic`: of an Arm machine's interrupt controller the parts that route messages: the distributor, the control frames of
     /// the redistributors and of the interrupt translation services. One program only.
     Gic,
@@ -65,6 +67,7 @@ impl Grant {
             Grant::IoPorts { .. }
             | Grant::Uart
             | Grant::Vtd
+            | Grant::AmdVi
             | Grant::Gic
             | Grant::Ecam
             | Grant::PciWindow
@@ -112,6 +115,7 @@ impl fmt::Display for Grant {
             Grant::Uart => f.write_str("uart"),
             Grant::Firmware => f.write_str("firmware"),
             Grant::Vtd => f.write_str("vtd"),
+            Grant::AmdVi => f.write_str("amdvi"),
             Grant::Gic => f.write_str("gic"),
             Grant::Ecam => f.write_str("ecam"),
             Grant::PciWindow => f.write_str("pci-window"),
@@ -166,6 +170,7 @@ impl FromStr for Grant {
                 "uart" => Grant::Uart,
                 "firmware" => Grant::Firmware,
                 "vtd" => Grant::Vtd,
+                "amdvi" => Grant::AmdVi,
                 "gic" => Grant::Gic,
                 "ecam" => Grant::Ecam,
                 "pci-window" => Grant::PciWindow,

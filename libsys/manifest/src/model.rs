@@ -121,6 +121,10 @@ pub struct Quirk {
     /// DeviceID of its interrupt messages. Messages in an interrupt message store are such writes. Other remappers are not
     /// concerned.
     pub dma_device_id: u32,
+    /// The requester id that an AMD IOMMU takes the device's DMA writes for, where these do not come with the device's own.
+    /// Other remappers are not concerned.
+    #[serde(default)]
+    pub amdvi_dma_id: Option<u16>,
     /// Why, for people.
     pub reason: String,
 }

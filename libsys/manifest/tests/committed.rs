@@ -57,6 +57,7 @@ fn authority_is_where_it_belongs() {
         for (grant, server) in [
             (Grant::MessageControl, "interrupt"),
             (Grant::Vtd, "interrupt"),
+            (Grant::AmdVi, "interrupt"),
             (Grant::Gic, "interrupt"),
             (Grant::Uart, "console"),
             (Grant::Ecam, "pci"),
@@ -93,6 +94,8 @@ fn the_demonstration_has_its_parts() {
         (quirk.device.vendor, quirk.device.device) == (lsi.device.vendor, lsi.device.device)
     });
     assert_eq!(quirk.map(|quirk| quirk.dma_device_id), Some(0));
+    // To an AMD IOMMU they are the IO APIC's, 00:14.0.
+    assert_eq!(quirk.and_then(|quirk| quirk.amdvi_dma_id), Some(0x14 << 3));
 }
 
 #[test]

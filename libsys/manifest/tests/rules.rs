@@ -227,7 +227,7 @@ fn the_console_is_one_thing_on_every_machine() {
 
 fn quirk(vendor: u16, reason: &str) -> Quirk {
     let device = DeviceKind { vendor, device: 0x12 };
-    Quirk { device, dma_device_id: 0, reason: reason.to_owned() }
+    Quirk { device, dma_device_id: 0, amdvi_dma_id: None, reason: reason.to_owned() }
 }
 
 #[test]
@@ -240,6 +240,10 @@ fn quirks() {
     "#;
     assert_eq!(quirks_from_toml(text).unwrap(), [quirk(0x1000, "no")]);
     assert_eq!(quirks_from_toml("").unwrap(), []);
+    let both = text.replace("dma_device_id = 0", "dma_device_id = 0\namdvi_dma_id = 0xa0");
+    assert_eq!(quirks_from_toml(&both).unwrap()[0].amdvi_dma_id, Some(0xa0));
+    let wide = text.replace("dma_device_id = 0", "dma_device_id = 0\namdvi_dma_id = 0x1_0000");
+    assert!(matches!(quirks_from_toml(&wide), Err(SourceError::Toml(_))));
     for wrong in [
         "dma_device_id = -1",
         "dma_device_id = 0
@@ -311,6 +315,7 @@ fn grants_are_spelled_one_way() {
         "uart",
         "firmware",
         "vtd",
+        "amdvi",
         "gic",
         "ecam",
         "pci-window",

@@ -92,9 +92,12 @@ fn inspector_replies_round_trip() {
     reply_round_trip(interrupt::Description(Some(row)), 0);
     let row = interrupt::MessageRow { device: Some(u32::MAX), ..row };
     reply_round_trip(interrupt::Description(Some(row)), 0);
-    for remapper in
-        [interrupt::RemapperKind::None, interrupt::RemapperKind::VtD, interrupt::RemapperKind::Its]
-    {
+    for remapper in [
+        interrupt::RemapperKind::None,
+        interrupt::RemapperKind::VtD,
+        interrupt::RemapperKind::Its,
+        interrupt::RemapperKind::AmdVi,
+    ] {
         reply_round_trip(
             interrupt::Information {
                 remapper,

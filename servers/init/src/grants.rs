@@ -139,6 +139,7 @@ impl<'a> Grants<'a> {
                 spawner.grant_with(name, memory, Rights::READ, 0, values).context("grant")?;
             }
             Grant::Vtd => self.give_units(spawner)?,
+            Grant::AmdVi => self.give_iommus(spawner)?,
             Grant::Gic => self.give_gic(spawner)?,
             Grant::Ecam => {
                 devices(spawner, "ecam", &self.hardware.ecam)?;
@@ -211,6 +212,19 @@ impl<'a> Grants<'a> {
         Ok(())
     }
 
+    /// Registers of each AMD IOMMU, and the memory that one of them works in.
+    fn give_iommus(&self, spawner: &mut Spawner) -> Result<(), Fatal> {
+        devices(spawner, "amdvi", &self.hardware.iommus.registers)?;
+        if let Some((memory, bytes)) = &self.hardware.iommus.memory {
+            let rights = READ_WRITE | Rights::ADDRESS;
+            let values = (*bytes, 0);
+            spawner
+                .grant_with("amdvi-memory", memory.handle(), rights, 0, values)
+                .context("amdvi-memory")?;
+        }
+        Ok(())
+    }
+
     /// The frames of registers, and the memory that ITSs work in.
     fn give_gic(&self, spawner: &mut Spawner) -> Result<(), Fatal> {
         let Some(gic) = &self.hardware.gic else { return Ok(()) };
@@ -235,6 +249,9 @@ impl<'a> Grants<'a> {
         for quirk in &self.manifest.quirks {
             let kind = u64::from(quirk.device.vendor) | u64::from(quirk.device.device) << 16;
             spawner.value("dma-device-id", kind, quirk.dma_device_id.into()).context("quirk")?;
+            if let Some(id) = quirk.amdvi_dma_id {
+                spawner.value("amdvi-dma-id", kind, id.into()).context("quirk")?;
+            }
         }
         Ok(())
     }

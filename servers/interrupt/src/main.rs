@@ -66,6 +66,7 @@ fn run(env: &Startup, endpoint: &Endpoint, control: Handle) -> Result<(), Error>
     let service = Service { kernel, policy, pulse, endpoint };
     match find::remapper(env, &machine, MESSAGES) {
         Ok(Found::Vtd(unit)) => service.run_vectored(unit, RemapperKind::VtD, &machine),
+        Ok(Found::AmdVi(unit)) => service.run_vectored(unit, RemapperKind::AmdVi, &machine),
         Ok(Found::Its(unit)) => {
             let back_end = Events::new(unit, machine.cpus()).ok_or(Error::NoMemory)?;
             service.run(back_end, RemapperKind::Its)

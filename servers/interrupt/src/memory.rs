@@ -8,6 +8,7 @@ use alloc::rc::Rc;
 use alloc::string::String;
 use core::cell::RefCell;
 
+use interrupt_core::amdvi::{AmdViRegisters, EntryMemory};
 use interrupt_core::its::{ItsRegisters, TableMemory};
 use interrupt_core::numbers::{Extent, Extents};
 use interrupt_core::vtd::{DmaRegion, VtdRegisters};
@@ -19,7 +20,7 @@ use tocsin_abi::startup::Startup;
 
 use crate::arch;
 
-/// A VT-d unit's register page, mapped uncached.
+/// The registers of a VT-d unit or an AMD IOMMU, mapped uncached.
 pub struct Registers(pub Mapping);
 
 impl VtdRegisters for Registers {
@@ -32,6 +33,17 @@ impl VtdRegisters for Registers {
         self.0.write32(offset.into(), value);
     }
 
+    fn read64(&mut self, offset: u16) -> u64 {
+        self.0.read64(offset.into())
+    }
+
+    fn write64(&mut self, offset: u16, value: u64) {
+        ordering();
+        self.0.write64(offset.into(), value);
+    }
+}
+
+impl AmdViRegisters for Registers {
     fn read64(&mut self, offset: u16) -> u64 {
         self.0.read64(offset.into())
     }
@@ -104,7 +116,7 @@ impl ItsRegisters for Frame {
     }
 }
 
-/// One block of memory from which an ITS's tables are cut; clones are the same one.
+/// One block of memory from which an ITS's or an AMD IOMMU's tables are cut; clones are the same one.
 #[derive(Clone)]
 pub struct Arena(Rc<Block>);
 
@@ -186,5 +198,16 @@ impl DmaRegion for Piece {
         let offset = self.at(offset) as usize;
         // SAFETY: 1. inside of the mapping, which lives as long as the block.
         unsafe { arch::write_back(self.block.mapping.address() + offset) }
+    }
+}
+
+impl EntryMemory for Piece {
+    fn write128(&mut self, offset: usize, value: [u64; 2]) {
+        let last = self.at(offset + 15);
+        assert!(last % 16 == 15, "128 bits at a multiple of 16");
+        let address = self.block.mapping.address() + (last - 15) as usize;
+        // SAFETY: 1. inside of the mapping, which lives as long as the block, and aligned.
+        // 2. the server asks for this only where the CPU can.
+        unsafe { arch::write_128(address, value) }
     }
 }

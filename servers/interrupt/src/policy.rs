@@ -7,6 +7,7 @@ use interrupt_core::its::DeviceId;
 use interrupt_core::{ClientDevices, ClientPolicy, RequesterId, Source};
 use libsys::startup::Environment;
 use tocsin_abi::startup::Startup;
+use tocsin_proto::interrupt::RemapperKind;
 
 /// A message's rate budget.
 #[derive(Clone, Copy, Debug)]
@@ -40,6 +41,7 @@ impl Policy {
             default: ClientPolicy {
                 quota: quota.try_into().unwrap_or(u32::MAX),
                 source: None,
+                dma_source: None,
                 devices: ClientDevices::default(),
             },
             allow_unisolated: env.value("allow-unisolated") == Some(1),
@@ -55,13 +57,22 @@ impl Policy {
         (RequesterId::from_bits(set.requester), *policy)
     }
 
-    /// What an ITS sees of a client's device is known now.
-    pub fn set_device(&mut self, set: SetDevice) -> (RequesterId, ClientPolicy) {
+    /// What a remapper sees of a client's device is known now.
+    pub fn set_device(
+        &mut self,
+        set: SetDevice,
+        remapper: RemapperKind,
+    ) -> (RequesterId, ClientPolicy) {
         let policy = self.clients.entry(set.requester).or_insert(self.default);
         let id = Some(DeviceId::from_bits(set.device));
         match set.writes {
             Writes::Messages => policy.devices.own = id,
             Writes::Dma => policy.devices.dma = id,
+            // Other remappers know no such id, and must not check for it.
+            Writes::AmdViDma if remapper == RemapperKind::AmdVi => {
+                policy.dma_source = u16::try_from(set.device).ok().map(RequesterId::from_bits);
+            }
+            Writes::AmdViDma => {}
         }
         (RequesterId::from_bits(set.requester), *policy)
     }

@@ -155,7 +155,8 @@ impl<B: BackEnd> Interrupts<B> {
                 self.policy.set_source(SetSource::decode(words).ok_or(Error::Malformed)?)
             }
             SetDevice::LABEL => {
-                self.policy.set_device(SetDevice::decode(words).ok_or(Error::Malformed)?)
+                let set = SetDevice::decode(words).ok_or(Error::Malformed)?;
+                self.policy.set_device(set, self.remapper)
             }
             _ => return Err(Error::Malformed),
         };

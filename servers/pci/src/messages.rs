@@ -66,6 +66,10 @@ impl Messages {
             let set = SetDevice { requester, writes: Writes::Dma, device };
             self.must_tell(SetDevice::LABEL, &set.words())?;
         }
+        if let Some(device) = self.quirks.amdvi_dma_id(function) {
+            let set = SetDevice { requester, writes: Writes::AmdViDma, device };
+            self.must_tell(SetDevice::LABEL, &set.words())?;
+        }
         Ok(())
     }
 

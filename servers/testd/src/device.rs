@@ -6,7 +6,7 @@ use core::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use libsys::ipc::AskError;
 use tocsin_abi::{Error, Rights};
 use tocsin_proto::StoreKind;
-use tocsin_proto::interrupt::ANY_CPU;
+use tocsin_proto::interrupt::{ANY_CPU, RemapperKind};
 
 use crate::arch;
 use crate::driver::{Client, Edu, Irq, Lsi};
@@ -335,8 +335,27 @@ fn device_ims_is_not_lost_while_it_moves(ctx: &Ctx) -> Outcome {
     raised_while_moving(ctx, &ims.client, &irq, &ims.port, move || arch::store32(register, script))
 }
 
+/// To an AMD IOMMU the data are an entry's number, whatever the address. What looks like a
+/// vector and an APIC id is one that nobody has, and so is any past the table; data 10:8
+/// are no delivery mode that gets past the entries.
+fn ims_wrong_numbers_raise_nothing(ims: &Ims) -> Outcome {
+    let own = |number: u32| ims.irqs.iter().any(|irq| irq.data == number);
+    for number in (0..0x200).filter(|number| !own(*number)) {
+        ims.lsi.write(0xfee0_0000, number);
+    }
+    for number in [0x2ff, 0x400, 0x500, 0x7ff, 0x8000_0130, 0xffff_ffff] {
+        ims.lsi.write(0xfee0_0000, number);
+    }
+    refused(kit::listen(&ims.port), Error::TimedOut, "a packet from a made-up pair")?;
+    ims.arrives(0)?;
+    ims.arrives(1)
+}
+
 fn device_ims_wrong_addresses_raise_nothing(ctx: &Ctx) -> Outcome {
     let ims = Ims::new(ctx, 2)?;
+    if ims.client.info()?.remapper == RemapperKind::AmdVi {
+        return ims_wrong_numbers_raise_nothing(&ims);
+    }
     for irq in &ims.irqs {
         for (address, data) in arch::forged_pairs(irq.address, irq.data) {
             ims.lsi.write(address, data);

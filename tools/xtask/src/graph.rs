@@ -58,6 +58,9 @@ fn dot(manifest: &Manifest) -> String {
         });
         if let Some(quirk) = quirk {
             label += &format!("\\nDMA arrives as DeviceID {}", quirk.dma_device_id);
+            if let Some(id) = quirk.amdvi_dma_id {
+                label += &format!(" (ITS) or from {id:#06x} (AMD-Vi)");
+            }
         }
         text += &format!("    {place} [label = \"{label}\", shape = folder];\n");
         let holds = format!("drives; {quota} messages, {dma_kib} KiB DMA");
@@ -137,6 +140,7 @@ mod tests {
         let quirk = Quirk {
             device: DeviceKind { vendor: 0x1234, device: 0x11e8 },
             dma_device_id: 7,
+            amdvi_dma_id: None,
             reason: "a test".into(),
         };
         let manifest = tocsin_manifest::from_toml(SMALL, vec![quirk]).expect("a good manifest");

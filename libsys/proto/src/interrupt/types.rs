@@ -200,6 +200,8 @@ pub enum RemapperKind {
     /// A GICv3 interrupt translation service: vectors are LPIs, which belong to the messages
     /// and not to a CPU.
     Its = 2,
+    /// An AMD IOMMU: each device has entries of its own.
+    AmdVi = 3,
 }
 
 /// A level of the hierarchy as numbers: how many there are and how many are free.
@@ -253,6 +255,7 @@ impl Reply for Information {
             0 => RemapperKind::None,
             1 => RemapperKind::VtD,
             2 => RemapperKind::Its,
+            3 => RemapperKind::AmdVi,
             _ => return Err(DecodeError::BadValue),
         };
         let isolated = bits.flag();

@@ -57,9 +57,9 @@ pub enum Source {
 }
 
 /// To the interrupt server, from [`SYSTEM_BADGE`] only: which DeviceID an ITS sees when this
-/// client's device writes. From `pci` for its messages (`msi-map` or the IORT), and for
+/// client's device writes, or an AMD IOMMU takes its DMA for. From `pci` for its messages (`msi-map` or the IORT), and for
 /// its DMA where the manifest has a quirk about that. Of no meaning where the remapper is
-/// no ITS: it is sent all the same, so that nobody but the interrupt server need know.
+/// no ITS (no AMD IOMMU): it is sent all the same, so that nobody but the interrupt server need know.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct SetDevice {
     /// The client's device.
@@ -77,6 +77,8 @@ pub enum Writes {
     Messages,
     /// DMA: messages out of an interrupt message store. Other devices' may carry the same id.
     Dma,
+    /// The same as an AMD IOMMU sees them: the id is a requester id.
+    AmdViDma,
 }
 
 /// To the interrupt server, from [`SYSTEM_BADGE`] only: nobody drives this device any more.
@@ -169,6 +171,7 @@ impl SetDevice {
         let writes = match self.writes {
             Writes::Messages => 0,
             Writes::Dma => 1,
+            Writes::AmdViDma => 2,
         };
         [self.requester as u64, writes, self.device as u64]
     }
@@ -180,6 +183,7 @@ impl SetDevice {
         let writes = match writes {
             0 => Writes::Messages,
             1 => Writes::Dma,
+            2 => Writes::AmdViDma,
             _ => return None,
         };
         let (requester, device) = (requester.try_into().ok()?, device.try_into().ok()?);
@@ -271,7 +275,7 @@ mod tests {
         {
             assert_eq!(SetSource::decode(words), None, "{words:x?}");
         }
-        for writes in [Writes::Messages, Writes::Dma] {
+        for writes in [Writes::Messages, Writes::Dma, Writes::AmdViDma] {
             let set = SetDevice { requester: 0x0010, writes, device: u32::MAX };
             assert_eq!(SetDevice::decode(&set.words()), Some(set));
         }
@@ -279,7 +283,7 @@ mod tests {
             SetDevice { requester: 0x10, writes: Writes::Dma, device: 0 }.words(),
             [0x10, 1, 0]
         );
-        for words in [&[1, 2, 0][..], &[1, 0, 1 << 32], &[1 << 16, 0, 1], &[1, 0], &[1, 0, 1, 1]] {
+        for words in [&[1, 3, 0][..], &[1, 0, 1 << 32], &[1 << 16, 0, 1], &[1, 0], &[1, 0, 1, 1]] {
             assert_eq!(SetDevice::decode(words), None, "{words:x?}");
         }
         let absent = NotStarted::new("edu").expect("short");

@@ -2,6 +2,7 @@
 //!
 //! What is missing or broken is one line, and the machine has less.
 
+mod amdvi;
 mod arm;
 mod memory;
 mod pci;
@@ -16,6 +17,7 @@ use tocsin_abi::Handle;
 use tocsin_firmware::Blob;
 use tocsin_manifest::COM1;
 
+pub use amdvi::Iommus;
 pub use arm::Gic;
 pub use vtd::Unit;
 
@@ -47,6 +49,8 @@ pub struct Hardware {
     pub uart: Option<Uart>,
     /// VT-d units in the order of the DMAR.
     pub units: Vec<Unit>,
+    /// AMD IOMMUs in the order of the IVRS.
+    pub iommus: Iommus,
     /// An Arm machine's interrupt controller.
     pub gic: Option<Gic>,
     /// Configuration space: one for each entry of the MCFG, or each host bridge of the tree.
@@ -63,6 +67,7 @@ impl Hardware {
             firmware: None,
             uart: None,
             units: Vec::new(),
+            iommus: Iommus::default(),
             gic: None,
             ecam: Vec::new(),
             windows: Vec::new(),
@@ -80,6 +85,7 @@ impl Hardware {
                 Ok(blob) => {
                     hardware.ecam = pci::ecam_of_tables(authority, &blob, &mut taken);
                     hardware.units = vtd::units(authority, &blob, &mut taken);
+                    hardware.iommus = Iommus::find(authority, &blob, &mut taken);
                     hardware.windows = pci::windows_by_exclusion(authority, &taken);
                 }
                 Err(error) => println!("init: firmware tables: {error}"),

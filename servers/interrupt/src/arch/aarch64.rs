@@ -24,3 +24,22 @@ pub fn publish() {
         asm!("dsb sy", options(nostack, preserves_flags));
     }
 }
+
+/// There is no AMD IOMMU beside an Arm CPU, and nothing else that asks for it.
+pub fn writes_128() -> bool {
+    false
+}
+
+/// Never called, because `writes_128()` says no; by halves, the lower one last.
+///
+/// # Safety
+/// 1. 16 bytes at `address`, a multiple of 16, are mapped writable in this process.
+pub unsafe fn write_128(address: usize, [low, high]: [u64; 2]) {
+    let place = address as *mut u64;
+    // SAFETY: the second 8 of 16 mapped bytes (1).
+    let upper = unsafe { place.add(1) };
+    // SAFETY: mapped and aligned (1).
+    unsafe { upper.write_volatile(high) };
+    // SAFETY: mapped and aligned (1).
+    unsafe { place.write_volatile(low) };
+}

@@ -1,16 +1,22 @@
 //! What turns a device's write into a CPU event on this machine: found by what was granted,
 //! and taken into service. Or why not.
 
+mod amdvi;
 mod gic;
 mod its;
 mod vtd;
 
-use alloc::string::String;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
 
+use interrupt_core::amdvi::AmdViUnit;
 use interrupt_core::its::ItsUnit;
 use interrupt_core::vtd::VtdUnit;
+use libsys::map::Mapping;
 use libsys::startup::Environment;
 use tocsin_abi::startup::Startup;
+use tocsin_abi::{Error, Rights};
+use tocsin_firmware::{Blob, Signature};
 
 use crate::machine::Machine;
 use crate::memory::{Arena, Frame, Piece, Region, Registers};
@@ -23,6 +29,8 @@ const WAIT_BUDGET: u32 = 1_000_000;
 pub enum Found {
     /// VT-d interrupt remapping.
     Vtd(VtdUnit<Registers, Region>),
+    /// AMD-Vi interrupt remapping.
+    AmdVi(AmdViUnit<Registers, Piece>),
     /// A GICv3 ITS.
     Its(ItsUnit<Frame, Piece>),
 }
@@ -30,11 +38,34 @@ pub enum Found {
 /// Looks for a remapper. `lpis` is how many an ITS is asked to manage at most.
 pub fn remapper(env: &Startup, machine: &Machine, lpis: u32) -> Result<Found, String> {
     if !machine.shares_events {
-        return vtd::unit(env, machine).map(Found::Vtd);
+        return pc(env, machine);
     }
     if env.handle("its0").is_none() {
         return Err("this machine has no ITS".into());
     }
     let arena = Arena::granted(env, "gic-memory")?;
     its::unit(env, machine, &arena, lpis).map(Found::Its)
+}
+
+/// A PC has the one or the other, or none.
+fn pc(env: &Startup, machine: &Machine) -> Result<Found, String> {
+    let bytes = firmware(env).map_err(|error| error.to_string())?;
+    let bytes = bytes.ok_or("the machine has no firmware tables")?;
+    let blob = Blob::parse(&bytes).map_err(|error| error.to_string())?;
+    if let Ok(table) = blob.find(Signature::DMAR, 0) {
+        return vtd::unit(env, machine, table).map(Found::Vtd);
+    }
+    match blob.find(Signature::IVRS, 0) {
+        Ok(table) => amdvi::unit(env, machine, table).map(Found::AmdVi),
+        Err(_) => Err("the firmware has no DMAR table and no IVRS table".into()),
+    }
+}
+
+/// A copy of the firmware's tables, if init gave them.
+fn firmware(env: &Startup) -> Result<Option<Vec<u8>>, Error> {
+    let Some(entry) = env.find("firmware") else { return Ok(None) };
+    let Some(handle) = env.handle("firmware") else { return Ok(None) };
+    let mapped = entry.value.next_multiple_of(4096);
+    let mapping = Mapping::new(handle, 0, mapped, Rights::READ)?;
+    Ok(Some(mapping.to_vec(0, entry.value)))
 }

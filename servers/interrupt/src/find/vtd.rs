@@ -1,4 +1,4 @@
-//! The VT-d unit: found in the firmware's tables, mapped, switched on. Or why not.
+//! The VT-d unit: found in the DMAR table, mapped, switched on. Or why not.
 
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -8,25 +8,21 @@ use interrupt_core::HardwareError;
 use interrupt_core::vtd::{VtdConfig, VtdInitError, VtdMemory, VtdUnit};
 use libsys::map::Mapping;
 use libsys::object::{Memory, Physical};
-use libsys::startup::Environment;
 use libsys::{println, startup};
 use tocsin_abi::startup::Startup;
-use tocsin_abi::{Error, Rights};
+use tocsin_firmware::Dmar;
 use tocsin_firmware::dmar::Drhd;
-use tocsin_firmware::{Blob, Dmar, Signature};
 
 use super::WAIT_BUDGET;
 use crate::machine::Machine;
 use crate::memory::{Region, Registers};
 
 /// Switches the unit on.
-pub fn unit(env: &Startup, machine: &Machine) -> Result<VtdUnit<Registers, Region>, String> {
-    let bytes = firmware(env).map_err(|error| error.to_string())?;
-    let bytes = bytes.ok_or("the machine has no firmware tables")?;
-    let blob = Blob::parse(&bytes).map_err(|error| error.to_string())?;
-    let table = blob
-        .find(Signature::DMAR, 0)
-        .map_err(|_| String::from("the firmware has no DMAR table"))?;
+pub fn unit(
+    env: &Startup,
+    machine: &Machine,
+    table: &[u8],
+) -> Result<VtdUnit<Registers, Region>, String> {
     let table = Dmar::parse(table).map_err(|error| error.to_string())?;
     if !table.interrupt_remapping() {
         return Err("the DMAR table says that the platform can not remap interrupts".into());
@@ -99,15 +95,6 @@ fn is_unit(name: &str) -> bool {
 
 fn region(memory: &Memory) -> Result<Region, String> {
     Region::new(memory).map_err(|error| format!("memory of the VT-d unit: {error}"))
-}
-
-/// A copy of the firmware's tables, if init gave them.
-fn firmware(env: &Startup) -> Result<Option<alloc::vec::Vec<u8>>, Error> {
-    let Some(entry) = env.find("firmware") else { return Ok(None) };
-    let Some(handle) = env.handle("firmware") else { return Ok(None) };
-    let mapped = entry.value.next_multiple_of(4096);
-    let mapping = Mapping::new(handle, 0, mapped, Rights::READ)?;
-    Ok(Some(mapping.to_vec(0, entry.value)))
 }
 
 fn why(error: &VtdInitError) -> String {
