@@ -54,10 +54,10 @@ fn one_message_is_asked_for_and_given_as_many_are() {
 #[test]
 fn activated_is_the_words_of_the_plan() {
     let activated = Activated { vector: 0x31, cpu: 2, entry: Some(0x1234) };
-    assert_eq!(&*activated.frame().words, &[0x231, 0x8000_0000_0000_1234]);
+    assert_eq!(&*activated.frame().words, &[0x2_0031, 0x8000_0000_0000_1234]);
     reply_round_trip(activated, 0);
     reply_round_trip(Activated { entry: None, ..activated }, 0);
-    let bad = [0x231, 0x4000_0000_0000_0000];
+    let bad = [0x2_0031, 0x4000_0000_0000_0000];
     assert!(Activated::get(&mut Reader::new(&bad), 0).is_err());
 }
 
