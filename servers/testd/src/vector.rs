@@ -252,6 +252,8 @@ fn vector_every_one_of_every_cpu_can_be_used(ctx: &Ctx) -> Outcome {
     for (message, _, _) in &messages {
         sys::message_deactivate(message.h())?;
     }
+    // All are asked for first, so that they wait together.
+    messages.retain(|(_, cpu, vector)| sys::vector_drain(space.control, *cpu, *vector).is_err());
     for (_, cpu, vector) in &messages {
         space.drain(*cpu, *vector)?;
     }

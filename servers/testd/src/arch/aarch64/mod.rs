@@ -40,9 +40,9 @@ pub fn can_be_level(vector: u64) -> bool {
     vector < LPI
 }
 
-/// All SPIs and a few thousand LPIs.
+/// All SPIs and a thousand LPIs.
 pub fn vectors(_first: u64, last: u64) -> impl Iterator<Item = u64> {
-    (32..1020).chain(LPI..LPI + 3000).take_while(move |vector| *vector <= last)
+    (32..1020).chain(LPI..LPI + 1000).take_while(move |vector| *vector <= last)
 }
 
 /// Made-up pairs, after the pattern of a good one: GITS_TRANSLATER and an event.
