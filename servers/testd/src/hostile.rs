@@ -37,7 +37,7 @@ const BUDGET: u64 = 4 << 20;
 /// never comes, or has killed its own threads).
 const STUCK_NS: u64 = 60_000_000;
 /// How long all storms together may take.
-const STORM_NS: u64 = 90_000_000_000;
+const STORM_NS: u64 = 150_000_000_000;
 /// Requester ids that nobody has.
 const GHOST: u16 = 0xfe40;
 
