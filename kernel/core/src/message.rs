@@ -226,15 +226,13 @@ impl<P: Platform> Kernel<P> {
         if message.old_vector.get() != 0 {
             return Err(Error::BadState.into());
         }
-        if moves && message.is_level.get() != is_level {
+        // A wire has one number: another would not be held back, nor acknowledged.
+        let fits = message.is_level.get() == is_level && (keeps || !is_level);
+        if moves && !fits {
             return Err(Error::BadArgument.into());
         }
         if !keeps {
-            // Held by its old vector, which an acknowledgement would not find any more.
-            self.let_go(message);
-            self.take_entry(entry, id);
-            // What the last owner, or nobody, has left held.
-            self.platform.complete(vector);
+            self.take_entry(entry, id, vector);
         }
         if moves {
             message.old_cpu.set(message.cpu.get());

@@ -124,8 +124,8 @@ pub trait Platform {
     /// # Errors
     /// `NotSupported` where none can, `BadArgument` where others can.
     fn check_level(&self, vector: u16) -> Result<(), Error>;
-    /// Lets the interrupt controller raise a vector again that it holds back since the CPU
-    /// took it. Does nothing for vectors that are not held.
+    /// Lets the interrupt controller raise a vector again that it holds back since a CPU took
+    /// it, this one or another. Only for what `Kernel::held_event` was told of, and once.
     fn complete(&self, vector: u16);
     /// Powers the machine off; returns where nothing does that.
     fn machine_end(&self, success: bool);

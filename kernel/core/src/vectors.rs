@@ -43,6 +43,9 @@ pub struct Entry {
     pub usage: Cell<Use>,
     /// One poke has been answered since the quarantine began (vectors of one CPU).
     pub answered: Cell<bool>,
+    /// The interrupt controller holds it back for nobody: an event came while it was no
+    /// message's. Ends when it becomes one's.
+    pub left: Cell<bool>,
     /// The poke, or the round, whose end is waited for; zero: not asked yet.
     pub token: Cell<u64>,
 }
@@ -66,17 +69,20 @@ impl<P: Platform> Kernel<P> {
 
     /// A device event that the interrupt controller holds back from now on (an SPI on
     /// aarch64): it can not come again before it is completed. An edge is completed at once,
-    /// a level when its owner says so, and a stray one never, so that it can not storm;
-    /// `message_activate` completes what was left.
+    /// a level when its owner says so. One that is no message's (any more) stays, so that it
+    /// can not storm, until `message_activate`.
     ///
     /// # Errors
     /// As [`Kernel::device_event`].
     pub fn held_event(&self, cx: Cx, vector: u16) -> Result<(), Stop> {
-        let place = self.platform.vector_place(cx.cpu, vector);
-        let live = self.vectors.get(place).filter(|entry| entry.usage.get() == Use::Live);
-        let Some(entry) = live else {
-            return self.device_event(cx, vector);
+        let Some(entry) = self.vectors.get(self.platform.vector_place(cx.cpu, vector)) else {
+            return self.stray(cx);
         };
+        if entry.usage.get() != Use::Live {
+            self.late_event(cx, entry)?;
+            entry.left.set(true);
+            return Ok(());
+        }
         let message = self.messages.get(entry.message.get());
         let blocked = message.state.get() == MessageState::Blocked;
         self.message_event(cx, entry.message.get())?;
@@ -138,13 +144,17 @@ impl<P: Platform> Kernel<P> {
         self.vectors.get(self.platform.vector_place(cpu as usize, vector))
     }
 
-    /// Gives a vector to a message.
-    pub fn take_entry(&self, entry: &Entry, id: MessageId) {
+    /// Gives a vector to a message. What is held back of the time before may come again: a
+    /// wire that is still asserted is the message's first event.
+    pub fn take_entry(&self, entry: &Entry, id: MessageId, vector: u16) {
         entry.message.set(id);
         entry.generation.set(self.messages.item(id).generation.get());
         entry.usage.set(Use::Live);
         entry.token.set(0);
         entry.answered.set(false);
+        if entry.left.replace(false) {
+            self.platform.complete(vector);
+        }
     }
 
     /// Whether a vector in quarantine was this message's, and so can be its again: what is

@@ -197,7 +197,8 @@ syscalls! {
     /// active message that gets its own INTID again moves to `cpu` with it. `trigger` is 0
     /// for edge, 1 for level (`Trigger`): a level event is held back by the interrupt
     /// controller until `message_acknowledge`. x86 has no level vectors (`NotSupported`),
-    /// and on aarch64 only SPIs can be level (`BadArgument`).
+    /// and on aarch64 only SPIs can be level (`BadArgument`). A move does not change the
+    /// trigger, and a level message keeps its vector (`BadArgument`).
     MessageActivate = 65, message_activate(message: Handle, cpu: u64, vector: u64, trigger: u64) -> ["0"]
         ! [BadCpu, BadVector, BadArgument, NotSupported, VectorInUse, BadState];
     /// Ends a move: the older vector goes into quarantine.
@@ -207,10 +208,12 @@ syscalls! {
     MessageDeactivate = 67, message_deactivate(message: Handle) -> ["0"] ! [BadState];
     /// Stops delivery; events are counted.
     MessageBlock = 68, message_block(message: Handle) -> ["0"] ! [BadState];
-    /// Resumes delivery.
+    /// Resumes delivery. A level event that came meanwhile comes again, if the device still
+    /// asks for it.
     MessageUnblock = 69, message_unblock(message: Handle) -> ["0"] ! [BadState];
     /// Sends a message's packets to a port under a key. Says whether an event was
-    /// pending; its packet is on the port then.
+    /// pending; its packet is on the port then. A level event that an earlier owner has
+    /// seen but not acknowledged comes again, if the device still asks for it.
     MessageBind = 70, message_bind(message: Handle, port: Handle, key: u64) -> ["1: was pending"] ! [AlreadyBound];
     /// Undoes `message_bind`; a packet that nobody has seen goes back to pending.
     MessageUnbind = 71, message_unbind(message: Handle) -> ["0"] ! [NotBound];
@@ -234,7 +237,9 @@ syscalls! {
     /// has taken every event that was in flight when this was first asked; `Busy` until then.
     VectorDrain = 77, vector_drain(control: Handle, cpu: u64, vector: u64) -> ["0"] ! [BadCpu, BadVector, BadState, Busy];
     /// Says that the device of a level message has been served: the interrupt controller
-    /// may raise it again, and does at once if the device still asks for it.
+    /// may raise it again, and does at once if the device still asks for it. `BadState` when
+    /// nothing is held: it was acknowledged before, or what came was an edge or a
+    /// `message_signal`.
     MessageAcknowledge = 78, message_acknowledge(message: Handle) -> ["0"] ! [BadState];
 
     /// Adds text to the kernel's log, at most 256 bytes.

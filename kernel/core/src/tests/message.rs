@@ -9,10 +9,11 @@ use tocsin_abi::limits::FOREVER;
 use tocsin_abi::{Error, Kind, MessageState, MessageStatus, PacketKind, Rights, Syscall};
 
 use super::invariants::check_invariants;
-use super::message_model::{Entry, Handed, Model, Vector};
+use super::message_model::{Handed, Model};
 use super::message_ops::{CLIENTS, Op, op};
-use super::platform::{FIRST_VECTOR, LAST_VECTOR, TICKS_PER_NS};
+use super::platform::{FIRST_VECTOR, TICKS_PER_NS};
 use super::world::{Actor, Answer, SCRATCH, SMALL, World, cases, without};
+use crate::level::Held;
 use crate::thread::State;
 use crate::vectors::Use;
 
@@ -26,21 +27,22 @@ struct Given {
     alive: bool,
 }
 
-struct Rig {
-    world: World,
+pub(super) struct Rig {
+    pub(super) world: World,
     clients: Vec<Actor>,
     ports: Vec<u64>,
     control_port: u64,
     /// The server's handles; zero: closed.
-    served: Vec<u64>,
+    pub(super) served: Vec<u64>,
     given: Vec<Given>,
     dead: [bool; CLIENTS],
-    model: Model,
+    pub(super) model: Model,
 }
 
 impl Rig {
-    fn new() -> Rig {
+    fn new(shared: bool) -> Rig {
         let world = World::new(SMALL);
+        world.k.platform.shared.set(shared);
         let root = world.root.thread;
         let clients: Vec<_> =
             (0..CLIENTS as u64).map(|n| world.spawn(root, 200_000, 1 - n, 5)).collect();
@@ -51,6 +53,7 @@ impl Rig {
         let model = Model {
             ports: vec![Default::default(); CLIENTS],
             listening: vec![false; CLIENTS],
+            shared,
             ..Model::default()
         };
         Rig {
@@ -65,7 +68,7 @@ impl Rig {
         }
     }
 
-    fn server(&self, call: Syscall, arguments: &[u64]) -> Result<u64, Error> {
+    pub(super) fn server(&self, call: Syscall, arguments: &[u64]) -> Result<u64, Error> {
         self.world.ask(self.world.root.thread, call, arguments)
     }
 
@@ -82,7 +85,7 @@ impl Rig {
     }
 
     /// A call of the server's about a message it still has.
-    fn about(
+    pub(super) fn about(
         &self,
         message: usize,
         call: Syscall,
@@ -111,14 +114,19 @@ impl Rig {
                 }
             }
             Op::Give { message, client } => self.give(message, client),
-            Op::Activate { message, cpu, vector } => self.activate(message, cpu, vector),
+            Op::Activate { message, cpu, vector, trigger } => {
+                self.activate(message, cpu, vector, trigger)
+            }
+            Op::Move { message, cpu } => self.move_to(message, cpu),
             Op::Settle { message } => {
                 let Some((id, result)) = self.about(message, Syscall::MessageSettle, &[]) else {
                     return;
                 };
                 let old = self.model.messages[id].old.take();
                 assert_eq!(result, if old.is_some() { Ok(0) } else { Err(Error::BadState) });
-                self.model.retire(old, Use::Moved);
+                let vector = self.model.messages[id].vector;
+                let left = old.map(|old| self.model.key(old)) != vector.map(|v| self.model.key(v));
+                self.model.retire(old.filter(|_| left), Use::Moved);
             }
             Op::Deactivate { message } => {
                 let Some((id, result)) = self.about(message, Syscall::MessageDeactivate, &[])
@@ -128,6 +136,7 @@ impl Rig {
                 let message = &mut self.model.messages[id];
                 let was = core::mem::replace(&mut message.state, MessageState::Reserved);
                 let (vector, old) = (message.vector.take(), message.old.take());
+                message.held = Held::No;
                 assert_eq!(result.is_ok(), was != MessageState::Reserved);
                 self.model.retire(vector, Use::Retired);
                 self.model.retire(old, Use::Retired);
@@ -151,6 +160,9 @@ impl Rig {
                 if result.is_ok() {
                     message.state = MessageState::Active;
                     (message.stormed, message.window_events) = (false, 0);
+                    if message.held == Held::Muted {
+                        message.held = Held::No;
+                    }
                 }
             }
             Op::Rate { message, events, window } => {
@@ -168,9 +180,11 @@ impl Rig {
                         (now, 0, false);
                 }
             }
-            Op::Bind { .. } | Op::Unbind { .. } | Op::Signal { .. } | Op::Close { .. } => {
-                self.client_step(op)
-            }
+            Op::Bind { .. }
+            | Op::Unbind { .. }
+            | Op::Signal { .. }
+            | Op::Acknowledge { .. }
+            | Op::Close { .. } => self.client_step(op),
             Op::Event { cpu, vector } => self.event((cpu, vector)),
             Op::Used { which } => {
                 let which = which % self.model.vectors.len().max(1);
@@ -185,12 +199,8 @@ impl Rig {
                     self.drain(at);
                 }
             }
-            Op::Poke { cpu } => {
-                self.world.take_poke(cpu);
-                for (_, entry) in self.model.vectors.iter_mut().filter(|(at, _)| at.0 == cpu) {
-                    entry.answers += u32::from(std::mem::take(&mut entry.asked));
-                }
-            }
+            Op::DrainAll { which } => self.drain_all(which),
+            Op::Poke { cpu } => self.poke(cpu),
             Op::Wait { client, capacity } => self.wait(client, capacity),
             Op::Listen { client } => {
                 if self.free_client(client) && self.model.ports[client].is_empty() {
@@ -256,60 +266,11 @@ impl Rig {
         self.given.push(Given { client, message, handle, alive: true });
     }
 
-    fn activate(&mut self, message: usize, cpu: u64, vector: u64) {
-        let Some((id, result)) = self.about(message, Syscall::MessageActivate, &[cpu, vector])
-        else {
-            return;
-        };
-        let at = (cpu as usize, vector as u16);
-        let device = (u64::from(FIRST_VECTOR)..=u64::from(LAST_VECTOR)).contains(&vector);
-        let message = &mut self.model.messages[id];
-        let expected = match () {
-            () if cpu >= 2 => Err(Error::BadCpu),
-            () if !device => Err(Error::BadVector),
-            () if self.model.vectors.contains_key(&at) => Err(Error::VectorInUse),
-            () if message.old.is_some() => Err(Error::BadState),
-            () => Ok(0),
-        };
-        assert_eq!(result, expected);
-        if result.is_ok() {
-            message.old = message.vector.replace(at);
-            if message.state == MessageState::Reserved {
-                message.state = MessageState::Active;
-            }
-            let entry = Entry { usage: Use::Live, message: id, asked: false, answers: 0 };
-            self.model.vectors.insert(at, entry);
-        }
-    }
-
-    fn event(&mut self, at: Vector) {
-        self.model.device_event(at);
-        self.world.device_event(at.0, at.1);
-    }
-
-    /// A number comes back only after its CPU has answered two pokes sent after the change.
-    fn drain(&mut self, at: Vector) {
-        let arguments = [self.world.roots.control, at.0 as u64, at.1.into()];
-        let result = self.server(Syscall::VectorDrain, &arguments);
-        let expected = match self.model.vectors.get_mut(&at) {
-            None => Err(Error::BadState),
-            Some(entry) if entry.usage == Use::Live => Err(Error::BadState),
-            Some(entry) if !entry.asked && entry.answers >= 2 => Ok(0),
-            Some(entry) => {
-                entry.asked = true;
-                Err(Error::Busy)
-            }
-        };
-        assert_eq!(result, expected, "drain of {at:?}");
-        if result.is_ok() {
-            self.model.vectors.remove(&at);
-        }
-    }
-
     fn client_step(&mut self, op: Op) {
         let (Op::Bind { handle: index, .. }
         | Op::Unbind { handle: index }
         | Op::Signal { handle: index }
+        | Op::Acknowledge { handle: index }
         | Op::Close { handle: index }) = op
         else {
             return;
@@ -340,6 +301,18 @@ impl Rig {
                 if alive {
                     assert_eq!(result, if bound.is_some() { Ok(0) } else { Err(Error::NotBound) });
                     self.model.unbind(id);
+                }
+            }
+            Op::Acknowledge { .. } => {
+                let result = ask(Syscall::MessageAcknowledge, &[handle]);
+                let message = &mut self.model.messages[id];
+                if !alive {
+                    assert_eq!(result, Err(Error::BadHandle));
+                } else if message.held == Held::Owner {
+                    assert_eq!(result, Ok(0));
+                    message.held = Held::No;
+                } else {
+                    assert_eq!(result, Err(Error::BadState));
                 }
             }
             Op::Signal { .. } => {
@@ -431,6 +404,7 @@ impl Rig {
         }
         let live = self.model.messages.iter().filter(|message| message.alive).count();
         assert_eq!(self.world.k.messages.live() as usize, live);
+        assert_eq!(*self.world.k.platform.held.borrow(), self.model.held_back());
     }
 }
 
@@ -438,8 +412,8 @@ proptest! {
     #![proptest_config(cases(500))]
 
     #[test]
-    fn messages_follow_the_model(ops in prop::collection::vec(op(), 1..150)) {
-        let mut rig = Rig::new();
+    fn messages_follow_the_model(ops in prop::collection::vec(op(), 1..150), shared: bool) {
+        let mut rig = Rig::new(shared);
         rig.world.careful.set(ops.len() % 8 == 0);
         for op in ops {
             rig.model.now = rig.world.k.platform.clock.get();
@@ -457,10 +431,10 @@ proptest! {
 /// A budget of events in a window: what comes slowly enough is no storm, however much.
 #[test]
 fn a_slow_message_is_no_storm_and_a_fast_one_is_told_once() {
-    let mut rig = Rig::new();
+    let mut rig = Rig::new(false);
     let (vector, window_ns) = (FIRST_VECTOR.into(), 100);
     rig.step(Op::Create);
-    rig.step(Op::Activate { message: 0, cpu: 0, vector });
+    rig.step(Op::Activate { message: 0, cpu: 0, vector, trigger: 0 });
     rig.step(Op::Rate { message: 0, events: 3, window: window_ns });
     let notice = |rig: &Rig| {
         let arguments = [rig.control_port, 0, 1, 0];

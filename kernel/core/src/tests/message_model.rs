@@ -1,10 +1,12 @@
 //! What a message must do, without any of how: states, counters, vectors, packets.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::vec::Vec;
 
-use tocsin_abi::{MessageState, PacketKind};
+use tocsin_abi::{MessageState, PacketKind, Trigger};
 
+use super::platform::FIRST_WIRE;
+use crate::level::Held;
 use crate::vectors::Use;
 
 /// A vector of a CPU.
@@ -16,6 +18,9 @@ pub struct Message {
     pub state: MessageState,
     pub vector: Option<Vector>,
     pub old: Option<Vector>,
+    pub trigger: Trigger,
+    /// What the interrupt controller waits for.
+    pub held: Held,
     /// Client, key, and the index of the handle that bound it.
     pub bound: Option<(usize, u64, usize)>,
     pub pending: u32,
@@ -40,10 +45,10 @@ pub struct Message {
 pub struct Entry {
     pub usage: Use,
     pub message: usize,
-    /// Drain was asked, and its poke is not answered yet.
+    /// Drain was asked.
     pub asked: bool,
-    /// Pokes that have been answered.
-    pub answers: u32,
+    /// Pokes that each CPU has answered since.
+    pub answers: [u32; 2],
 }
 
 /// A packet that goes straight to a thread that waits.
@@ -56,8 +61,12 @@ pub struct Handed {
 
 #[derive(Default)]
 pub struct Model {
+    /// CPUs have one space of vectors.
+    pub shared: bool,
     pub messages: Vec<Message>,
     pub vectors: BTreeMap<Vector, Entry>,
+    /// Vectors that are held back for nobody.
+    pub left: BTreeSet<Vector>,
     /// Messages with a packet, by client, in order.
     pub ports: Vec<VecDeque<usize>>,
     pub listening: Vec<bool>,
@@ -75,6 +84,8 @@ impl Model {
             state: MessageState::Reserved,
             vector: None,
             old: None,
+            trigger: Trigger::Edge,
+            held: Held::No,
             bound: None,
             pending: 0,
             queued: 0,
@@ -92,8 +103,39 @@ impl Model {
         self.messages.len() - 1
     }
 
+    /// The same vector of one CPU and of another are one where they are shared.
+    pub fn key(&self, vector: Vector) -> Vector {
+        if self.shared { (0, vector.1) } else { vector }
+    }
+
+    /// The vectors of the machine's that the interrupt controller holds back.
+    pub fn held_back(&self) -> BTreeSet<u16> {
+        let live = self.messages.iter().filter(|m| m.alive && m.held != Held::No);
+        let live = live.filter_map(|m| m.vector);
+        live.chain(self.left.iter().copied()).map(|vector| vector.1).collect()
+    }
+
     /// An event on a vector.
     pub fn device_event(&mut self, vector: Vector) {
+        let vector = self.key(vector);
+        let wire = self.shared && vector.1 >= FIRST_WIRE;
+        if wire && self.held_back().contains(&vector.1) {
+            return;
+        }
+        let live = self.vectors.get(&vector).copied().filter(|entry| entry.usage == Use::Live);
+        self.taken(vector);
+        let Some(entry) = live else {
+            self.left.extend(wire.then_some(vector));
+            return;
+        };
+        let message = &mut self.messages[entry.message];
+        if message.trigger == Trigger::Level {
+            let blocked = message.state == MessageState::Blocked;
+            message.held = if blocked { Held::Muted } else { Held::Owner };
+        }
+    }
+
+    fn taken(&mut self, vector: Vector) {
         let Some(entry) = self.vectors.get(&vector).copied() else {
             self.strays += 1;
             return;
@@ -180,6 +222,10 @@ impl Model {
         message.bound = Some((client, key, handle));
         let pending = core::mem::take(&mut message.pending);
         if pending == 0 {
+            // Seen by an earlier owner, who went without acknowledging it.
+            if message.held == Held::Owner {
+                message.held = Held::No;
+            }
             return 0;
         }
         message.delivered += 1;
@@ -217,9 +263,16 @@ impl Model {
     }
 
     pub fn retire(&mut self, vector: Option<Vector>, usage: Use) {
+        let vector = vector.map(|vector| self.key(vector));
         if let Some(entry) = vector.and_then(|vector| self.vectors.get_mut(&vector)) {
             entry.usage = usage;
         }
+    }
+
+    /// Whether a number in quarantine is this message's own, which it may have again.
+    pub fn was_own(&self, vector: Vector, id: usize) -> bool {
+        let entry = self.vectors.get(&self.key(vector));
+        self.shared && entry.is_some_and(|entry| entry.usage == Use::Retired && entry.message == id)
     }
 
     /// A client's handle is gone. `left`: other handles; `clients`: those of clients.
@@ -236,6 +289,7 @@ impl Model {
 
     pub fn die(&mut self, id: usize) {
         self.unbind(id);
+        self.messages[id].held = Held::No;
         let Message { vector, old, .. } = self.messages[id];
         self.retire(vector, Use::Retired);
         self.retire(old, Use::Retired);

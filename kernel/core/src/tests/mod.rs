@@ -15,6 +15,7 @@ mod memory;
 mod message;
 mod message_model;
 mod message_ops;
+mod message_vectors;
 mod platform;
 mod port;
 mod queues;

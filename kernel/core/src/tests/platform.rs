@@ -22,6 +22,8 @@ pub const FIRST_VECTOR: u16 = 48;
 pub const LAST_VECTOR: u16 = 53;
 /// Where vectors are shared, this one and those above are wires: held, and perhaps level.
 pub const FIRST_WIRE: u16 = 52;
+/// Where vectors are shared, this one is not for devices, as between SPIs and LPIs.
+pub const HOLE: u16 = 51;
 /// Places of one CPU in the vector table.
 const VECTORS: usize = 64;
 /// Places in the vector table.
@@ -289,6 +291,8 @@ impl Platform for FakePlatform {
         assert_ne!(cpu, self.cpu.get(), "a CPU evicts itself");
         self.count(|work| work.evictions += 1);
         self.loaded[cpu].set(0);
+        // A poke is what brings it out: it looks for work when it is let go on.
+        self.poked[cpu].set(true);
     }
 
     fn alloc_frames(&self, pages: u64) -> Option<u64> {
@@ -436,7 +440,8 @@ impl Platform for FakePlatform {
     }
     fn vector_place(&self, cpu: usize, vector: u16) -> usize {
         let place = usize::from(vector);
-        if place >= VECTORS {
+        let is_device = (FIRST_VECTOR..=LAST_VECTOR).contains(&vector) && vector != HOLE;
+        if place >= VECTORS || self.shared.get() && !is_device {
             return usize::MAX;
         }
         if self.shared.get() { place } else { cpu * VECTORS + place }
@@ -449,7 +454,7 @@ impl Platform for FakePlatform {
         }
     }
     fn complete(&self, vector: u16) {
-        self.held.borrow_mut().remove(&vector);
+        assert!(self.held.borrow_mut().remove(&vector), "completed {vector}, which is not held");
     }
     fn machine_end(&self, success: bool) {
         self.ended.set(Some(success));
@@ -460,6 +465,13 @@ impl Platform for FakePlatform {
 }
 
 impl FakePlatform {
+    /// Every vector that devices can have, once, with a CPU that it is of.
+    pub fn all_vectors(&self, cpus: usize) -> Vec<(usize, u16)> {
+        let cpus = if self.shared.get() { 1 } else { cpus };
+        let all = (0..cpus).flat_map(|cpu| (FIRST_VECTOR..=LAST_VECTOR).map(move |v| (cpu, v)));
+        all.filter(|(cpu, vector)| self.vector_place(*cpu, *vector) < PLACES).collect()
+    }
+
     fn space_destroy(&self, space: u64) {
         let gone = self.spaces.borrow_mut().remove(&space).expect("an address space");
         assert!(gone.pages.is_empty(), "an address space dies with pages");

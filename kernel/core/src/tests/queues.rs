@@ -7,9 +7,10 @@ use std::vec::Vec;
 
 use tocsin_abi::{Kind, MessageState, Rights};
 
-use super::platform::{FIRST_VECTOR, LAST_VECTOR};
+use super::platform::{FIRST_WIRE, LAST_VECTOR};
 use super::world::TestKernel;
 use crate::arena::Id;
+use crate::level::Held;
 use crate::objects::{NO_CPU, SlotId, ThreadId, ThreadQueue, TimerId};
 use crate::platform::Platform as _;
 use crate::port::Node;
@@ -279,38 +280,56 @@ fn check_deadlines(k: &TestKernel) {
 
 fn check_vectors(k: &TestKernel) {
     let live = k.messages.in_use();
-    let mut held = BTreeSet::new();
+    let shared = k.platform.shared.get();
+    let place = |cpu: u8, vector| k.platform.vector_place(cpu.into(), vector);
+    let mut owned = BTreeSet::new();
+    // What the interrupt controller holds back, as the kernel knows it.
+    let mut known = BTreeSet::new();
     for id in live.iter().copied() {
         let message = k.messages.get(id);
         let (vector, old) = (message.vector.get(), message.old_vector.get());
+        let mut places = BTreeSet::new();
         for (cpu, vector) in [(message.cpu.get(), vector), (message.old_cpu.get(), old)] {
             if vector != 0 {
-                let place = k.platform.vector_place(cpu.into(), vector);
-                assert!(held.insert(place) || vector == old, "a vector of two messages");
-                let entry = &k.vectors[k.platform.vector_place(cpu.into(), vector)];
-                assert_eq!((entry.message.get(), entry.usage.get()), (id, Use::Live));
+                places.insert(place(cpu, vector));
             }
         }
+        assert!(shared || places.len() == usize::from(vector != 0) + usize::from(old != 0));
+        for place in places {
+            assert!(owned.insert(place), "a vector of two messages");
+            let entry = &k.vectors[place];
+            assert_eq!((entry.message.get(), entry.usage.get()), (id, Use::Live));
+        }
+        if message.held.get() != Held::No {
+            assert!(message.is_level.get() && vector >= FIRST_WIRE, "{id:?} holds an edge back");
+            known.insert(vector);
+        }
+        let blocked = message.state.get() == MessageState::Blocked;
+        assert!(blocked || message.held.get() != Held::Muted, "message {id:?} is muted");
         let reserved = message.state.get() == MessageState::Reserved;
         assert_eq!(reserved, vector == 0, "state of message {id:?}");
         assert!(old == 0 || vector != 0, "message {id:?} moves from nowhere");
         let home = if vector != 0 && old == 0 { message.cpu.get() } else { NO_CPU };
         assert_eq!(message.home.get(), home, "home of message {id:?}");
     }
-    for index in 0..k.cpu_count.get() {
-        for vector in 0..LAST_VECTOR + 2 {
-            let place = k.platform.vector_place(index, vector);
-            let usage = k.vectors[place].usage.get();
-            let holds = held.contains(&place);
-            assert_eq!(usage == Use::Live, holds, "vector {vector} of CPU {index}");
-            let device = (FIRST_VECTOR..=LAST_VECTOR).contains(&vector);
-            assert!(device || usage == Use::Free, "vector {vector} is not a device's");
-            assert!(
-                usage != Use::Free || k.vectors[place].message.get().is_none(),
-                "a free vector leads on"
-            );
+    let all = k.platform.all_vectors(k.cpu_count.get());
+    let vectors: BTreeMap<_, _> =
+        all.into_iter().map(|(cpu, vector)| (place(cpu as u8, vector), vector)).collect();
+    for (place, entry) in k.vectors.iter().enumerate() {
+        let (usage, vector) = (entry.usage.get(), vectors.get(&place));
+        assert_eq!(usage == Use::Live, owned.contains(&place), "vector {vector:?} at {place}");
+        assert!(vector.is_some() || usage == Use::Free, "the vector at {place} is no device's");
+        assert!(usage != Use::Free || entry.message.get().is_none(), "a free vector leads on");
+        if entry.left.get() {
+            assert_ne!(usage, Use::Live, "vector {vector:?} is held back for nobody");
+            known.extend(vector);
         }
     }
+    // What is no device's is held back for good.
+    let held = k.platform.held.borrow();
+    let held: BTreeSet<_> = held.iter().copied().filter(|vector| *vector <= LAST_VECTOR).collect();
+    assert_eq!(known, held, "what the kernel knows, and what is held back");
+    assert!(k.round.begun.get() - k.round.done.get() <= 1, "two rounds at once");
 }
 
 fn check_messages(k: &TestKernel, slots: &[SlotId]) {

@@ -11,6 +11,7 @@ use crate::objects::{NO_CPU, ThreadQueue};
 use crate::platform::Platform as _;
 use crate::port::Node;
 use crate::thread::{Due, State};
+use crate::vectors::Use;
 
 /// Only an exclusive context may change it.
 const NOBODY: u8 = NO_CPU;
@@ -83,6 +84,7 @@ impl Snapshot {
         self.fields.clear();
         let mut writer = Writer { into: self, home: NOBODY, what: "", index: 0 };
         cpus(k, &mut writer);
+        vectors(k, &mut writer);
         threads(k, &mut writer);
         slots(k, &mut writer);
         processes(k, &mut writer);
@@ -119,16 +121,22 @@ fn cpus(k: &TestKernel, w: &mut Writer<'_>) {
         w.put("pokes done", cpu.pokes_done.get());
         w.put("poked", k.platform.poked[index].get().into());
         w.put("round poke", cpu.round_poke.get());
-        let space = k.platform.vector_space();
-        for vector in space.first..=space.last {
-            let entry = &k.vectors[k.platform.vector_place(index, vector)];
-            w.put("vector message", entry.message.get().index().into());
-            w.put("vector use", entry.usage.get() as u64);
-            w.put(
-                "vector generation, token",
-                u64::from(entry.generation.get()) << 32 | entry.token.get(),
-            );
+    }
+}
+
+/// Vectors change in exclusive contexts; what the interrupt controller holds back of a live
+/// one, where its message is at home.
+fn vectors(k: &TestKernel, w: &mut Writer<'_>) {
+    for (cpu, vector) in k.platform.all_vectors(k.cpu_count.get()) {
+        let entry = &k.vectors[k.platform.vector_place(cpu, vector)];
+        w.at("vector", u32::from(vector) | (cpu as u32) << 16, NOBODY);
+        w.put("message", entry.message.get().index().into());
+        w.put("use, left", (entry.usage.get() as u64) << 8 | u64::from(entry.left.get()));
+        w.put("generation, token", u64::from(entry.generation.get()) << 32 | entry.token.get());
+        if entry.usage.get() == Use::Live {
+            w.home = k.messages.get(entry.message.get()).home.get();
         }
+        w.put("held back", k.platform.held.borrow().contains(&vector).into());
     }
 }
 
