@@ -98,17 +98,31 @@ unsafe impl talc::lock_api::RawMutex for HeapLock {
     }
 }
 
+/// Makes now what is made when it is needed first: the place where threads sleep that wait
+/// for the heap, and `bytes` of heap. For programs that count their own handles.
+pub fn reserve(bytes: usize) {
+    let _ = bed();
+    // Taken and given back: the heap keeps the memory.
+    drop(core::hint::black_box(alloc::vec::Vec::<u8>::with_capacity(bytes)));
+}
+
+/// The port to sleep on. `None`: the kernel gives no port, or another thread was faster.
+fn bed() -> Option<u32> {
+    let bed = BED.load(Ordering::Relaxed);
+    if bed != 0 {
+        return Some(bed);
+    }
+    let bed = sys::port_create().ok()?.result as u32;
+    if BED.compare_exchange(0, bed, Ordering::Relaxed, Ordering::Relaxed).is_err() {
+        let _ = sys::handle_close(Handle(bed));
+        return None;
+    }
+    Some(bed)
+}
+
 #[cold]
 fn nap() {
-    let mut bed = BED.load(Ordering::Relaxed);
-    if bed == 0 {
-        let Ok(made) = sys::port_create() else { return yield_now() };
-        bed = made.result as u32;
-        if BED.compare_exchange(0, bed, Ordering::Relaxed, Ordering::Relaxed).is_err() {
-            let _ = sys::handle_close(Handle(bed));
-            return yield_now();
-        }
-    }
+    let Some(bed) = bed() else { return yield_now() };
     let deadline = sys::clock_read().map_or(0, |now| now.result + NAP_NS);
     // Somebody sleeps there already: it is rare enough to spin a little longer.
     if sys::port_wait(Handle(bed), 0, 1, deadline) == Err(Error::Busy) {

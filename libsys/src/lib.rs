@@ -44,7 +44,7 @@ pub mod thread;
 pub mod wait;
 
 #[cfg(target_os = "none")]
-mod heap;
+pub mod heap;
 #[cfg(target_os = "none")]
 mod runtime;
 
