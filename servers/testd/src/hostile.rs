@@ -30,14 +30,14 @@ crate::tests![
 ];
 
 /// Random calls to be made, all seeds together.
-const CALLS: u64 = 120_000;
+const CALLS: u64 = 100_000;
 /// Kernel memory of a hostile process.
 const BUDGET: u64 = 4 << 20;
 /// How long a storm may make no call before it counts as stuck (it waits for somebody who
 /// never comes, or has killed its own threads).
 const STUCK_NS: u64 = 60_000_000;
 /// How long all storms together may take.
-const STORM_NS: u64 = 150_000_000_000;
+const STORM_NS: u64 = 200_000_000_000;
 /// Requester ids that nobody has.
 const GHOST: u16 = 0xfe40;
 
