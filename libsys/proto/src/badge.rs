@@ -15,6 +15,30 @@ pub const fn device_of(badge: u64) -> Option<u16> {
     if badge & !0xffff == CLIENT { Some(badge as u16) } else { None }
 }
 
+/// Set in every badge that names a platform client: a server with a device of the platform's
+/// own, which has no requester id.
+pub const PLATFORM: u64 = 1 << 34;
+
+/// Set in the number of a platform client, beside the 16 bits that tell it from others.
+pub const PLATFORM_CLIENT: u32 = 1 << 16;
+
+/// The badge of the platform client with this number.
+#[must_use]
+pub const fn of_platform(number: u16) -> u64 {
+    PLATFORM | number as u64
+}
+
+/// The client of the interrupt server that a badge names: a requester id, or
+/// [`PLATFORM_CLIENT`] and a platform client's number. `None` for a badge that names neither.
+#[must_use]
+pub const fn client_of(badge: u64) -> Option<u32> {
+    match badge & !0xffff {
+        CLIENT => Some(badge as u16 as u32),
+        PLATFORM => Some(PLATFORM_CLIENT | badge as u16 as u32),
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -27,5 +51,15 @@ mod tests {
         assert_eq!(device_of(0xf8), None);
         assert_eq!(device_of(CLIENT | 0x1_0000), None);
         assert_eq!(device_of(u64::MAX), None);
+        assert_eq!(device_of(of_platform(0xf8)), None);
+    }
+
+    #[test]
+    fn clients_are_devices_and_servers_of_the_platform() {
+        assert_eq!(client_of(of_device(0x00f8)), Some(0xf8));
+        assert_eq!(client_of(of_platform(0xf8)), Some(0x1_00f8));
+        for badge in [0, 0xf8, CLIENT | 0x1_0000, PLATFORM | CLIENT, 1 << 33, u64::MAX] {
+            assert_eq!(client_of(badge), None, "{badge:#x}");
+        }
     }
 }

@@ -73,7 +73,7 @@ impl Devices {
 
     fn set_quota(&self, driver: &Driver, claimed: &Claimed) -> Result<(), Fatal> {
         let Some(interrupt) = &self.interrupt else { return Ok(()) };
-        let quota = SetQuota { requester: claimed.requester, messages: driver.quota };
+        let quota = SetQuota { client: claimed.requester.into(), messages: driver.quota };
         let what = format!("{}: its message quota", driver.program.name);
         let reply = ipc::call(interrupt.handle(), SetQuota::LABEL, &quota.words(), &[]);
         match reply.context(&what)?.label {

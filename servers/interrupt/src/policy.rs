@@ -4,7 +4,7 @@ use alloc::collections::BTreeMap;
 
 use init_control::{SetDevice, SetQuota, SetSource, Source as Arrives, Writes};
 use interrupt_core::its::DeviceId;
-use interrupt_core::{ClientDevices, ClientPolicy, RequesterId, Source};
+use interrupt_core::{ClientDevices, ClientId, ClientPolicy, RequesterId, Source};
 use libsys::startup::Environment;
 use tocsin_abi::startup::Startup;
 use tocsin_proto::interrupt::RemapperKind;
@@ -26,7 +26,7 @@ pub struct Policy {
     pub allow_unisolated: bool,
     /// Rate budget, if there is one.
     pub storm: Option<Storm>,
-    clients: BTreeMap<u16, ClientPolicy>,
+    clients: BTreeMap<ClientId, ClientPolicy>,
 }
 
 impl Policy {
@@ -51,10 +51,11 @@ impl Policy {
     }
 
     /// A client's quota is known now.
-    pub fn set_quota(&mut self, set: SetQuota) -> (RequesterId, ClientPolicy) {
-        let policy = self.clients.entry(set.requester).or_insert(self.default);
+    pub fn set_quota(&mut self, set: SetQuota) -> Option<(ClientId, ClientPolicy)> {
+        let client = ClientId::from_bits(set.client)?;
+        let policy = self.clients.entry(client).or_insert(self.default);
         policy.quota = set.messages;
-        (RequesterId::from_bits(set.requester), *policy)
+        Some((client, *policy))
     }
 
     /// What a remapper sees of a client's device is known now.
@@ -62,8 +63,9 @@ impl Policy {
         &mut self,
         set: SetDevice,
         remapper: RemapperKind,
-    ) -> (RequesterId, ClientPolicy) {
-        let policy = self.clients.entry(set.requester).or_insert(self.default);
+    ) -> Option<(ClientId, ClientPolicy)> {
+        let client = ClientId::from_bits(set.client)?;
+        let policy = self.clients.entry(client).or_insert(self.default);
         let id = Some(DeviceId::from_bits(set.device));
         match set.writes {
             Writes::Messages => policy.devices.own = id,
@@ -74,16 +76,17 @@ impl Policy {
             }
             Writes::AmdViDma => {}
         }
-        (RequesterId::from_bits(set.requester), *policy)
+        Some((client, *policy))
     }
 
     /// The ids that a client's messages arrive with are known now.
-    pub fn set_source(&mut self, set: SetSource) -> (RequesterId, ClientPolicy) {
-        let policy = self.clients.entry(set.requester).or_insert(self.default);
+    pub fn set_source(&mut self, set: SetSource) -> Option<(ClientId, ClientPolicy)> {
+        let client = ClientId::from_bits(set.client)?;
+        let policy = self.clients.entry(client).or_insert(self.default);
         policy.source = Some(match set.source {
             Arrives::Function(id) => Source::Function(RequesterId::from_bits(id)),
             Arrives::Buses { first, last } => Source::Buses { first, last },
         });
-        (RequesterId::from_bits(set.requester), *policy)
+        Some((client, *policy))
     }
 }

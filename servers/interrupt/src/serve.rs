@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use init_control::{ClientGone, SYSTEM_BADGE, SetDevice, SetQuota, SetSource};
 use interrupt_core::{
-    AllocRequest, BackEnd, Core, Domain, Error as CoreError, FaultOwner, MessageId, RequesterId,
+    AllocRequest, BackEnd, ClientId, Core, Domain, Error as CoreError, FaultOwner, MessageId,
 };
 use libsys::ipc::Request;
 use libsys::object::now_ns;
@@ -61,12 +61,7 @@ impl<B: BackEnd> Interrupts<B> {
     }
 
     /// Does what a client asks and writes the reply.
-    fn answer(
-        &mut self,
-        client: RequesterId,
-        asked: &Asked,
-        reply: &mut Reply,
-    ) -> Result<(), Error> {
+    fn answer(&mut self, client: ClientId, asked: &Asked, reply: &mut Reply) -> Result<(), Error> {
         let id = |id: tocsin_proto::interrupt::MessageId| MessageId::from_bits(id.0);
         match asked {
             Asked::Alloc(alloc) => return self.alloc(client, alloc, reply),
@@ -101,7 +96,8 @@ impl<B: BackEnd> Interrupts<B> {
             }
             Asked::Faults(_) => {
                 self.read_faults();
-                let faults = self.faults.get(&client.bits()).copied().unwrap_or(0);
+                let own = client.requester().and_then(|id| self.faults.get(&id.bits()));
+                let faults = own.copied().unwrap_or(0);
                 reply.ok(&FaultCount { faults });
                 return Ok(());
             }
@@ -111,12 +107,7 @@ impl<B: BackEnd> Interrupts<B> {
         Ok(())
     }
 
-    fn alloc(
-        &mut self,
-        client: RequesterId,
-        alloc: &Alloc,
-        reply: &mut Reply,
-    ) -> Result<(), Error> {
+    fn alloc(&mut self, client: ClientId, alloc: &Alloc, reply: &mut Reply) -> Result<(), Error> {
         let request = AllocRequest {
             kind: answer::kind(alloc.kind),
             contiguity: answer::contiguity(alloc.contiguity),
@@ -131,7 +122,7 @@ impl<B: BackEnd> Interrupts<B> {
 
     /// The message number `cursor` in the order of the domain tree, of all of a client's
     /// own: no driver learns of another's messages (invariant 1).
-    fn describe(&self, client: Option<RequesterId>, cursor: u64) -> Description {
+    fn describe(&self, client: Option<ClientId>, cursor: u64) -> Description {
         let mut messages = self.core.describe().filter_map(|domain| match domain {
             Domain::Message(info) if client.is_none_or(|it| it == info.client) => Some(info),
             _ => None,
@@ -142,10 +133,11 @@ impl<B: BackEnd> Interrupts<B> {
 
     /// Does what init and pci say of a client.
     fn system(&mut self, label: u32, words: &[u64]) -> Result<(), Error> {
-        let (client, policy) = match label {
+        let known = match label {
             ClientGone::LABEL => {
                 let gone = ClientGone::decode(words).ok_or(Error::Malformed)?;
-                self.core.client_gone(RequesterId::from_bits(gone.requester));
+                let client = ClientId::from_bits(gone.client).ok_or(Error::Malformed)?;
+                self.core.client_gone(client);
                 return Ok(());
             }
             SetQuota::LABEL => {
@@ -160,6 +152,7 @@ impl<B: BackEnd> Interrupts<B> {
             }
             _ => return Err(Error::Malformed),
         };
+        let (client, policy) = known.ok_or(Error::Malformed)?;
         self.core.register(client, policy).map_err(answer::error)
     }
 
@@ -228,8 +221,8 @@ impl<B: BackEnd> Interrupts<B> {
 
     /// Answers a call.
     pub fn call(&mut self, request: Request, words: &[u64], reply: &mut Reply) {
-        let result = if let Some(device) = badge::device_of(request.badge) {
-            let client = RequesterId::from_bits(device);
+        let client = badge::client_of(request.badge).and_then(ClientId::from_bits);
+        let result = if let Some(client) = client {
             match Asked::decode(request.label, words, request.handles) {
                 Ok(asked) => self.answer(client, &asked, reply),
                 Err(error) => Err(error.into()),

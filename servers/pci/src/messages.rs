@@ -44,13 +44,13 @@ impl Messages {
         };
         if let Some(source) = source {
             println!("pci: messages of {own} arrive with its bridge's id ({source:x?})");
-            let set = SetSource { requester, source };
+            let set = SetSource { client: requester.into(), source };
             self.must_tell(SetSource::LABEL, &set.words())?;
         }
         let arrives = requesters.at_remapper();
         match self.ids.map(SEGMENT, arrives.bits()) {
             Some(Arrival { its: 0, device }) => {
-                let set = SetDevice { requester, writes: Writes::Messages, device };
+                let set = SetDevice { client: requester.into(), writes: Writes::Messages, device };
                 self.must_tell(SetDevice::LABEL, &set.words())?;
             }
             // The interrupt server drives the first.
@@ -63,11 +63,11 @@ impl Messages {
             None => {}
         }
         if let Some(device) = self.quirks.dma_device_id(function) {
-            let set = SetDevice { requester, writes: Writes::Dma, device };
+            let set = SetDevice { client: requester.into(), writes: Writes::Dma, device };
             self.must_tell(SetDevice::LABEL, &set.words())?;
         }
         if let Some(device) = self.quirks.amdvi_dma_id(function) {
-            let set = SetDevice { requester, writes: Writes::AmdViDma, device };
+            let set = SetDevice { client: requester.into(), writes: Writes::AmdViDma, device };
             self.must_tell(SetDevice::LABEL, &set.words())?;
         }
         Ok(())
@@ -75,7 +75,7 @@ impl Messages {
 
     /// Nobody drives this device any more.
     pub fn gone(&self, requester: u16) {
-        let gone = ClientGone { requester };
+        let gone = ClientGone { client: requester.into() };
         if !self.tell(ClientGone::LABEL, &gone.words()) {
             println!("pci: the interrupt server did not hear that {requester:04x} is free");
         }

@@ -68,7 +68,7 @@ impl Client {
     pub fn make_known(&self) -> Outcome {
         let requester = self.requester;
         let (writes, device) = (Writes::Messages, requester.into());
-        let set = SetDevice { requester, writes, device };
+        let set = SetDevice { client: requester.into(), writes, device };
         let told = call(self.system.h(), SetDevice::LABEL, &set.words(), &[])?;
         same(told.label, 0, "what the interrupt server says to a DeviceID")
     }
@@ -156,14 +156,14 @@ impl Client {
 
     /// As init: how many messages this client may hold.
     pub fn quota(&self, messages: u32) -> Outcome {
-        let request = SetQuota { requester: self.requester, messages };
+        let request = SetQuota { client: self.requester.into(), messages };
         let reply = call(self.system.h(), SetQuota::LABEL, &request.words(), &[])?;
         crate::harness::same(reply.label, 0, "the quota")
     }
 
     /// As pci: nobody drives this device any more.
     pub fn gone(&self) -> Outcome {
-        let request = ClientGone { requester: self.requester };
+        let request = ClientGone { client: self.requester.into() };
         let reply = call(self.system.h(), ClientGone::LABEL, &request.words(), &[])?;
         crate::harness::same(reply.label, 0, "the end of a client")
     }

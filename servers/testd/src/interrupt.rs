@@ -54,7 +54,7 @@ fn denied<T>(result: Result<T, IrqError>, wanted: Error, what: impl core::fmt::D
 fn interrupt_badge_zero_is_no_client(ctx: &Ctx) -> Outcome {
     let server = ctx.need("interrupt")?;
     let not_a_client = Error::NotAClient as u32;
-    for badge in [0, 1, 0xffff, 1 << 32 | 1 << 16, 1 << 34, u64::MAX] {
+    for badge in [0, 1, 0xffff, 1 << 32 | 1 << 16, 1 << 34 | 1 << 16, 3 << 40, u64::MAX] {
         let client = kit::badged(server, Rights::CALL, badge)?;
         for label in 0..16 {
             let label = call(client.h(), label, &[0; 3], &[])?.label;
@@ -133,7 +133,7 @@ fn interrupt_messages_of_others_are_not_described(ctx: &Ctx) -> Outcome {
     let (mine, theirs) = (owner.one(StoreKind::PciMsi)?, other.one(StoreKind::PciMsi)?);
     let own = owner.described()?;
     same(own.len(), 1, "rows for the owner of one message")?;
-    check(own[0].id == mine.id && own[0].owner == GHOST, "its own message")?;
+    check(own[0].id == mine.id && own[0].owner == u32::from(GHOST), "its own message")?;
     let last = call(owner.h(), 8, &[u64::MAX], &[])?;
     same((last.label, last.words.len()), (0, 0), "a row far behind the last one")?;
     owner.free(mine.id)?;

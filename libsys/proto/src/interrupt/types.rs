@@ -125,8 +125,8 @@ pub struct MessageRow {
     pub next: u64,
     /// Its id.
     pub id: MessageId,
-    /// Requester id of the client's device.
-    pub owner: u16,
+    /// The client: a requester id, or a platform client ([`crate::badge::client_of`]).
+    pub owner: u32,
     /// Where the pair is kept.
     pub kind: StoreKind,
     /// State.
@@ -155,12 +155,12 @@ impl Reply for Description {
         words.put(row.next);
         words.put(row.id.0);
         words.put(
-            u64::from(row.owner)
+            u64::from(row.vector)
                 | (row.kind as u64) << 16
                 | (row.state as u64) << 24
-                | u64::from(row.vector) << 32
-                | u64::from(row.cpu) << 48,
+                | u64::from(row.cpu) << 32,
         );
+        words.put(u64::from(row.owner));
         put_entry(words, row.entry);
         put_entry(words, row.device);
     }
@@ -172,7 +172,7 @@ impl Reply for Description {
         }
         let (next, id) = (reader.word()?, MessageId(reader.word()?));
         let mut bits = reader.bits()?;
-        let owner = bits.half();
+        let vector = bits.half();
         let kind = StoreKind::from_code(u64::from(bits.byte()))?;
         let state = match bits.byte() {
             0 => RowState::Reserved,
@@ -181,8 +181,9 @@ impl Reply for Description {
             3 => RowState::Quarantined,
             _ => return Err(DecodeError::BadValue),
         };
-        let (vector, cpu) = (bits.half(), bits.byte());
+        let cpu = bits.byte();
         bits.end()?;
+        let owner = reader.small()?;
         let (entry, device) = (get_entry(reader)?, get_entry(reader)?);
         let row = MessageRow { next, id, owner, kind, state, vector, cpu, entry, device };
         Ok(Description(Some(row)))

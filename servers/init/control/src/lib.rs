@@ -14,12 +14,17 @@
 /// (`tocsin_proto::badge`).
 pub const SYSTEM_BADGE: u64 = 1 << 33;
 
-/// To the interrupt server, from [`SYSTEM_BADGE`] only: how many messages the client with
-/// this requester id may hold.
+/// A client's number in a request: 17 bits, as `tocsin_proto::badge::client_of` makes them.
+fn client_from(word: u64) -> Option<u32> {
+    if word >> 17 == 0 { u32::try_from(word).ok() } else { None }
+}
+
+/// To the interrupt server, from [`SYSTEM_BADGE`] only: how many messages the client
+/// may hold.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct SetQuota {
-    /// The client's device.
-    pub requester: u16,
+    /// The client: a requester id, or a platform client (`tocsin_proto::badge::client_of`).
+    pub client: u32,
     /// Messages at most.
     pub messages: u32,
 }
@@ -36,8 +41,8 @@ pub struct Release {
 /// of this client's device arrive with at the remapper, where they are not its own.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct SetSource {
-    /// The client's device.
-    pub requester: u16,
+    /// The client: a requester id, or a platform client (`tocsin_proto::badge::client_of`).
+    pub client: u32,
     /// What arrives.
     pub source: Source,
 }
@@ -62,8 +67,8 @@ pub enum Source {
 /// no ITS (no AMD IOMMU): it is sent all the same, so that nobody but the interrupt server need know.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct SetDevice {
-    /// The client's device.
-    pub requester: u16,
+    /// The client: a requester id, or a platform client (`tocsin_proto::badge::client_of`).
+    pub client: u32,
     /// Which of its writes.
     pub writes: Writes,
     /// What they carry.
@@ -86,8 +91,8 @@ pub enum Writes {
 /// never got to know of.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ClientGone {
-    /// The client's device.
-    pub requester: u16,
+    /// The client: a requester id, or a platform client (`tocsin_proto::badge::client_of`).
+    pub client: u32,
 }
 
 /// To whoever receives a driver's reports (`device:<endpoint>` in its grants), from
@@ -150,14 +155,14 @@ impl ClientGone {
     /// As IPC words.
     #[must_use]
     pub const fn words(self) -> [u64; 1] {
-        [self.requester as u64]
+        [self.client as u64]
     }
 
     /// From IPC words; `None` unless they are exactly such a request.
     #[must_use]
     pub fn decode(words: &[u64]) -> Option<Self> {
-        let [requester] = *words else { return None };
-        Some(Self { requester: requester.try_into().ok()? })
+        let [client] = *words else { return None };
+        Some(Self { client: client_from(client)? })
     }
 }
 
@@ -173,21 +178,21 @@ impl SetDevice {
             Writes::Dma => 1,
             Writes::AmdViDma => 2,
         };
-        [self.requester as u64, writes, self.device as u64]
+        [self.client as u64, writes, self.device as u64]
     }
 
     /// From IPC words; `None` unless they are exactly such a request.
     #[must_use]
     pub fn decode(words: &[u64]) -> Option<Self> {
-        let [requester, writes, device] = *words else { return None };
+        let [client, writes, device] = *words else { return None };
         let writes = match writes {
             0 => Writes::Messages,
             1 => Writes::Dma,
             2 => Writes::AmdViDma,
             _ => return None,
         };
-        let (requester, device) = (requester.try_into().ok()?, device.try_into().ok()?);
-        Some(Self { requester, writes, device })
+        let (client, device) = (client_from(client)?, device.try_into().ok()?);
+        Some(Self { client, writes, device })
     }
 }
 
@@ -202,13 +207,13 @@ impl SetSource {
             Source::Function(id) => (0, id as u64),
             Source::Buses { first, last } => (1, first as u64 | (last as u64) << 8),
         };
-        [self.requester as u64, kind, value]
+        [self.client as u64, kind, value]
     }
 
     /// From IPC words; `None` unless they are exactly such a request.
     #[must_use]
     pub fn decode(words: &[u64]) -> Option<Self> {
-        let [requester, kind, value] = *words else { return None };
+        let [client, kind, value] = *words else { return None };
         let value: u16 = value.try_into().ok()?;
         let [first, last] = value.to_le_bytes();
         let source = match kind {
@@ -216,7 +221,7 @@ impl SetSource {
             1 if first <= last => Source::Buses { first, last },
             _ => return None,
         };
-        Some(Self { requester: requester.try_into().ok()?, source })
+        Some(Self { client: client_from(client)?, source })
     }
 }
 
@@ -227,14 +232,14 @@ impl SetQuota {
     /// As IPC words.
     #[must_use]
     pub const fn words(self) -> [u64; 2] {
-        [self.requester as u64, self.messages as u64]
+        [self.client as u64, self.messages as u64]
     }
 
     /// From IPC words; `None` unless they are exactly such a request.
     #[must_use]
     pub fn decode(words: &[u64]) -> Option<Self> {
-        let [requester, messages] = *words else { return None };
-        Some(Self { requester: requester.try_into().ok()?, messages: messages.try_into().ok()? })
+        let [client, messages] = *words else { return None };
+        Some(Self { client: client_from(client)?, messages: messages.try_into().ok()? })
     }
 }
 
@@ -262,28 +267,28 @@ mod tests {
 
     #[test]
     fn requests_round_trip_and_others_are_refused() {
-        let quota = SetQuota { requester: 0x00f8, messages: 2049 };
+        let quota = SetQuota { client: 0x00f8, messages: 2049 };
         assert_eq!(quota.words(), [0xf8, 2049]);
         assert_eq!(SetQuota::decode(&quota.words()), Some(quota));
         let release = Release { requester: 0xffff };
         assert_eq!(Release::decode(&release.words()), Some(release));
         for source in [Source::Function(0x0100), Source::Buses { first: 1, last: 3 }] {
-            let set = SetSource { requester: 0x0108, source };
+            let set = SetSource { client: 0x0108, source };
             assert_eq!(SetSource::decode(&set.words()), Some(set));
         }
-        for words in [&[1, 2, 0][..], &[1, 1, 0x0103], &[1, 0, 1 << 16], &[1 << 16, 0, 1], &[1, 0]]
+        for words in [&[1, 2, 0][..], &[1, 1, 0x0103], &[1, 0, 1 << 16], &[1 << 17, 0, 1], &[1, 0]]
         {
             assert_eq!(SetSource::decode(words), None, "{words:x?}");
         }
         for writes in [Writes::Messages, Writes::Dma, Writes::AmdViDma] {
-            let set = SetDevice { requester: 0x0010, writes, device: u32::MAX };
+            let set = SetDevice { client: 0x0010, writes, device: u32::MAX };
             assert_eq!(SetDevice::decode(&set.words()), Some(set));
         }
         assert_eq!(
-            SetDevice { requester: 0x10, writes: Writes::Dma, device: 0 }.words(),
+            SetDevice { client: 0x10, writes: Writes::Dma, device: 0 }.words(),
             [0x10, 1, 0]
         );
-        for words in [&[1, 3, 0][..], &[1, 0, 1 << 32], &[1 << 16, 0, 1], &[1, 0], &[1, 0, 1, 1]] {
+        for words in [&[1, 3, 0][..], &[1, 0, 1 << 32], &[1 << 17, 0, 1], &[1, 0], &[1, 0, 1, 1]] {
             assert_eq!(SetDevice::decode(words), None, "{words:x?}");
         }
         let absent = NotStarted::new("edu").expect("short");
@@ -297,12 +302,15 @@ mod tests {
         for words in [&[][..], &[1; 3], &[1; 5], &[0xff, 0, 0, 0]] {
             assert_eq!(NotStarted::decode(words), None, "{words:x?}");
         }
-        for words in [&[][..], &[1], &[1, 2, 3], &[0x1_0000, 1], &[1, 1 << 32]] {
+        for words in [&[][..], &[1], &[1, 2, 3], &[0x2_0000, 1], &[1, 1 << 32]] {
             assert_eq!(SetQuota::decode(words), None, "{words:x?}");
         }
-        let gone = ClientGone { requester: 0xffff };
-        assert_eq!(ClientGone::decode(&gone.words()), Some(gone));
-        for words in [&[][..], &[1, 2], &[0x1_0000]] {
+        for client in [0xffff, 0x1_0000, 0x1_ffff] {
+            let gone = ClientGone { client };
+            assert_eq!(ClientGone::decode(&gone.words()), Some(gone));
+        }
+        assert_eq!(Release::decode(&[0x1_0000]), None);
+        for words in [&[][..], &[1, 2], &[0x2_0000]] {
             assert_eq!(Release::decode(words), None, "{words:x?}");
             assert_eq!(ClientGone::decode(words), None, "{words:x?}");
         }

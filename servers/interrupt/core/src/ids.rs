@@ -4,8 +4,6 @@ use crate::its::Lpi;
 use core::fmt;
 
 /// PCI requester id: bus (15:8), device (7:3), function (2:0). PCI Express Base §2.2.6.2.
-///
-/// It is also a client's badge: the PCI server mints each driver's endpoint with it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct RequesterId(u16);
 
@@ -48,6 +46,58 @@ impl fmt::Display for RequesterId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (bus, device, function) = (self.bus(), self.device(), self.function());
         write!(f, "{bus:02x}:{device:02x}.{function}")
+    }
+}
+
+/// Who holds messages: the driver of a PCI device, or a server with a device of the platform's
+/// own (a serial port, a timer), which has no requester id of its own.
+///
+/// It is what a caller's badge says (`tocsin_proto::badge`), so nobody can claim to be another.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct ClientId(u32);
+
+impl ClientId {
+    const PLATFORM: u32 = 1 << 16;
+
+    /// The driver of the device with this requester id.
+    pub const fn device(id: RequesterId) -> Self {
+        Self(id.0 as u32)
+    }
+
+    /// The server with this number, which drives a device of the platform's own.
+    pub const fn platform(number: u16) -> Self {
+        Self(Self::PLATFORM | number as u32)
+    }
+
+    /// From the number in a badge or a request: a requester id, or bit 16 and a platform
+    /// client's number. `None` for all else.
+    pub const fn from_bits(bits: u32) -> Option<Self> {
+        if bits >> 17 == 0 { Some(Self(bits)) } else { None }
+    }
+
+    /// The number, as in [`ClientId::from_bits`].
+    pub const fn bits(self) -> u32 {
+        self.0
+    }
+
+    /// The requester id of a device's driver; a platform client has none.
+    pub const fn requester(self) -> Option<RequesterId> {
+        if self.0 & Self::PLATFORM == 0 { Some(RequesterId(self.0 as u16)) } else { None }
+    }
+}
+
+impl From<RequesterId> for ClientId {
+    fn from(id: RequesterId) -> Self {
+        Self::device(id)
+    }
+}
+
+impl fmt::Display for ClientId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.requester() {
+            Some(id) => id.fmt(f),
+            None => write!(f, "platform client {}", self.0 & 0xffff),
+        }
     }
 }
 

@@ -51,8 +51,8 @@ pub use backend::{
 };
 pub use compat::NoRemapper;
 pub use ids::{
-    ApicId, CpuEvent, CpuIndex, CpuSet, EntryIndex, EventNumber, Pair, RequesterId, Source, Target,
-    Vector, VectorRange,
+    ApicId, ClientId, CpuEvent, CpuIndex, CpuSet, EntryIndex, EventNumber, Pair, RequesterId,
+    Source, Target, Vector, VectorRange,
 };
 pub use kernel::KernelMessages;
 pub use remapper::{

@@ -131,8 +131,8 @@ pub trait EventLease {
 /// Who will write a message, as far as the server knows.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Sender {
-    /// The client's device.
-    pub requester: RequesterId,
+    /// The client's device; one of the platform's own has no requester id.
+    pub requester: Option<RequesterId>,
     /// The requester ids that its writes arrive with, where they are not its own.
     pub source: Option<Source>,
     /// The DeviceID that they arrive with, where writes have one.

@@ -100,7 +100,9 @@ impl<R: Remapper> BackEnd for Vectored<R> {
 
     #[inline]
     fn reserve(&mut self, sender: &Sender, order: u8) -> Result<EntryBlock, ReserveError> {
-        let source = sender.source.unwrap_or(Source::Function(sender.requester));
+        let own = sender.requester.map(Source::Function);
+        // Of a sender without an id of its own it has to be said.
+        let source = sender.source.or(own).ok_or(ReserveError::NotSupported)?;
         self.remapper.reserve(source, order)
     }
 

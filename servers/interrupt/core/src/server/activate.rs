@@ -3,7 +3,7 @@
 use super::table::State;
 use super::{Core, Error, MessageId, Outcome};
 use crate::{
-    BackEnd, Binding, CpuEvent, EventLease, HardwareError, KernelMessages, RemapEntry, RequesterId,
+    BackEnd, Binding, ClientId, CpuEvent, EventLease, HardwareError, KernelMessages, RemapEntry,
     Unrouted, Written,
 };
 
@@ -17,7 +17,7 @@ impl<B: BackEnd, K: KernelMessages> Core<B, K> {
     /// has the kernel accept it, then points the entry at it. With `NoVectors`, and with any
     /// other error, the message stays reserved. Where an event is one message's for good,
     /// `NoVectors` means that events of before the last `deactivate` are still on their way.
-    pub fn activate(&mut self, client: RequesterId, id: MessageId) -> Outcome<CpuEvent, K> {
+    pub fn activate(&mut self, client: impl Into<ClientId>, id: MessageId) -> Outcome<CpuEvent, K> {
         let slot = self.own(client, id)?;
         let record = self.table.get(slot);
         let (State::Reserved, Some(handle)) = (record.state, record.handle) else {
@@ -85,7 +85,7 @@ impl<B: BackEnd, K: KernelMessages> Core<B, K> {
 
     /// *active* or *blocked* → *reserved*: silent from here on. The event is reused when it
     /// has drained, the pair stays as it is.
-    pub fn deactivate(&mut self, client: RequesterId, id: MessageId) -> Outcome<(), K> {
+    pub fn deactivate(&mut self, client: impl Into<ClientId>, id: MessageId) -> Outcome<(), K> {
         let slot = self.own(client, id)?;
         let record = self.table.get(slot);
         let (State::Active | State::Blocked, Some(handle)) = (record.state, record.handle) else {

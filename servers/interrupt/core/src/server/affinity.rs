@@ -3,8 +3,7 @@
 use super::table::State;
 use super::{Core, Error, MessageId, Outcome};
 use crate::{
-    BackEnd, Binding, CpuSet, EventLease, KernelMessages, RemapEntry, RequesterId, Unrouted,
-    Written,
+    BackEnd, Binding, ClientId, CpuSet, EventLease, KernelMessages, RemapEntry, Unrouted, Written,
 };
 
 impl<B: BackEnd, K: KernelMessages> Core<B, K> {
@@ -20,7 +19,7 @@ impl<B: BackEnd, K: KernelMessages> Core<B, K> {
     /// is late, the kernel accepts both for longer.
     pub fn set_affinity(
         &mut self,
-        client: RequesterId,
+        client: impl Into<ClientId>,
         id: MessageId,
         cpus: CpuSet,
     ) -> Outcome<(), K> {

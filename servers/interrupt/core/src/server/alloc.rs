@@ -3,7 +3,7 @@
 use super::table::{NONE, Record, State};
 use super::{AllocRequest, Allocated, Contiguity, Core, Error, Kind, Outcome};
 use crate::{
-    BackEnd, Binding, CpuSet, Drained, EventLease, KernelMessages, RemapEntry, RequesterId,
+    BackEnd, Binding, ClientId, CpuSet, Drained, EventLease, KernelMessages, RemapEntry,
     ReserveError,
 };
 
@@ -13,7 +13,7 @@ impl<B: BackEnd, K: KernelMessages> Core<B, K> {
     /// changed, and `out` holds nothing.
     pub fn alloc(
         &mut self,
-        client: RequesterId,
+        client: impl Into<ClientId>,
         request: &AllocRequest,
         out: &mut [Option<Allocated<K::Handle>>],
     ) -> Outcome<(), K> {
@@ -24,7 +24,7 @@ impl<B: BackEnd, K: KernelMessages> Core<B, K> {
             return Err(Error::NotSupported);
         }
         let order = self.order(request, out.len())?;
-        let index = self.clients.find_or_add(client).ok_or(Error::NoMemory)?;
+        let index = self.clients.find_or_add(client.into()).ok_or(Error::NoMemory)?;
         self.check_room(index, out.len() as u32)?;
         let made = match request.contiguity {
             Contiguity::Contiguous => self.alloc_block(index, request, cpus, order, out),

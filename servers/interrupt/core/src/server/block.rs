@@ -9,12 +9,12 @@
 
 use super::table::State;
 use super::{Core, Error, MessageId, Outcome};
-use crate::{BackEnd, EventLease, KernelMessages, RequesterId};
+use crate::{BackEnd, ClientId, EventLease, KernelMessages};
 
 impl<B: BackEnd, K: KernelMessages> Core<B, K> {
     /// *active* → *blocked*: the event stays, no packet comes, the entry is off. A message
     /// that a storm has blocked becomes its owner's to unblock.
-    pub fn block(&mut self, client: RequesterId, id: MessageId) -> Outcome<(), K> {
+    pub fn block(&mut self, client: impl Into<ClientId>, id: MessageId) -> Outcome<(), K> {
         let slot = self.own(client, id)?;
         let record = self.table.get_mut(slot);
         if core::mem::take(&mut record.storm) {
@@ -25,7 +25,7 @@ impl<B: BackEnd, K: KernelMessages> Core<B, K> {
 
     /// The kernel says that this message's rate is past its budget: blocks it whoever owns
     /// it, and says whose it is. Its owner unblocks it when it has dealt with the device.
-    pub fn storm(&mut self, id: MessageId) -> Outcome<RequesterId, K> {
+    pub fn storm(&mut self, id: MessageId) -> Outcome<ClientId, K> {
         let slot = self.table.find(id).ok_or(Error::BadId)?;
         match self.table.get(slot).state {
             State::Active => self.close(slot)?,
@@ -35,11 +35,11 @@ impl<B: BackEnd, K: KernelMessages> Core<B, K> {
         }
         let record = self.table.get_mut(slot);
         record.storm = true;
-        Ok(self.clients.get(record.client).requester)
+        Ok(self.clients.get(record.client).id)
     }
 
     /// *blocked* → *active*, and a packet, unless it is certain that nothing was missed.
-    pub fn unblock(&mut self, client: RequesterId, id: MessageId) -> Outcome<(), K> {
+    pub fn unblock(&mut self, client: impl Into<ClientId>, id: MessageId) -> Outcome<(), K> {
         let slot = self.own(client, id)?;
         self.reopen(slot)
     }

@@ -1,10 +1,10 @@
-//! One record per device that has ever asked for a message. The device is the client; its
-//! badge is its requester id, so a restarted driver finds its record again.
+//! One record per client that has ever asked for a message. A client is its device, or its
+//! number among the platform's servers, so a restarted driver finds its record again.
 
 use super::Kind;
 use super::table::NONE;
 use crate::its::DeviceId;
-use crate::{RequesterId, Sender, SenderDevice, Source};
+use crate::{ClientId, RequesterId, Sender, SenderDevice, Source};
 use alloc::vec::Vec;
 
 /// What a client may have.
@@ -12,7 +12,8 @@ use alloc::vec::Vec;
 pub struct ClientPolicy {
     /// Messages at a time, those in quarantine included.
     pub quota: u32,
-    /// Whose writes count as this device's. `None`: exactly its requester id.
+    /// Whose writes count as this device's. `None`: exactly its requester id; a client without
+    /// one has no messages that are remapped.
     pub source: Option<Source>,
     /// The requester id that its DMA writes count as, where that is known to be another: a
     /// quirk of the machine, written in its manifest. Messages in an interrupt message store
@@ -47,7 +48,7 @@ impl ClientDevices {
 
 /// A client's record.
 pub(super) struct Client {
-    pub(super) requester: RequesterId,
+    pub(super) id: ClientId,
     pub(super) policy: ClientPolicy,
     /// Records that it holds, those in quarantine included.
     pub(super) held: u32,
@@ -68,20 +69,25 @@ impl Client {
             Some(id) if kind.is_ims() => Some(Source::Function(id)),
             _ => source,
         };
-        Sender { requester: self.requester, source, device: devices.of(kind), quota }
+        Sender { requester: self.id.requester(), source, device: devices.of(kind), quota }
     }
 }
 
-/// The records, and a page per bus that leads from a requester id to its record.
+/// The records, and a page per bus that leads from a requester id to its record;
+/// platform clients have pages of the same size behind those.
 pub(super) struct Clients {
     records: Vec<Client>,
     limit: u16,
     default_policy: ClientPolicy,
-    /// By bus number; each page, once there, has 256 places.
+    /// By number without the last 8 bits: the bus of a device; each page, once there, has 256 places.
     pages: Vec<Vec<u16>>,
 }
 
 const NOBODY: u16 = u16::MAX;
+
+const fn page_of(id: ClientId) -> usize {
+    id.bits() as usize >> 8
+}
 
 impl Clients {
     pub(super) const fn new(limit: u16, default_policy: ClientPolicy) -> Self {
@@ -89,36 +95,36 @@ impl Clients {
     }
 
     /// The client's index, if it is known.
-    pub(super) fn find(&self, requester: RequesterId) -> Option<u16> {
-        let page = self.pages.get(requester.bus() as usize)?;
-        let index = *page.get(requester.bits() as usize & 0xff)?;
+    pub(super) fn find(&self, id: ClientId) -> Option<u16> {
+        let page = self.pages.get(page_of(id))?;
+        let index = *page.get(id.bits() as usize & 0xff)?;
         (index != NOBODY).then_some(index)
     }
 
     /// The client's index; makes a record when there is none. `None` when memory or records
     /// are used up; then nothing is changed that anyone could see.
-    pub(super) fn find_or_add(&mut self, requester: RequesterId) -> Option<u16> {
-        if let Some(index) = self.find(requester) {
+    pub(super) fn find_or_add(&mut self, id: ClientId) -> Option<u16> {
+        if let Some(index) = self.find(id) {
             return Some(index);
         }
         let index = self.records.len() as u16;
         if index >= self.limit {
             return None;
         }
-        let bus = requester.bus() as usize;
-        if self.pages.len() <= bus {
-            self.pages.try_reserve(bus + 1 - self.pages.len()).ok()?;
-            self.pages.resize_with(bus + 1, Vec::new);
+        let page = page_of(id);
+        if self.pages.len() <= page {
+            self.pages.try_reserve(page + 1 - self.pages.len()).ok()?;
+            self.pages.resize_with(page + 1, Vec::new);
         }
-        let page = &mut self.pages[bus];
+        let page = &mut self.pages[page];
         if page.is_empty() {
             page.try_reserve_exact(256).ok()?;
             page.resize(256, NOBODY);
         }
         self.records.try_reserve(1).ok()?;
-        page[requester.bits() as usize & 0xff] = index;
+        page[id.bits() as usize & 0xff] = index;
         self.records.push(Client {
-            requester,
+            id,
             policy: self.default_policy,
             held: 0,
             first: NONE,

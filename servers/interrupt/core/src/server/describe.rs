@@ -3,8 +3,8 @@
 use super::table::{NONE, Record, State};
 use super::{Core, Error, Kind, MessageId, MessageState, Outcome};
 use crate::{
-    BackEnd, CpuEvent, CpuSet, EntryIndex, EntryName, EventLease, EventSpace, KernelMessages, Pair,
-    RemapEntry, RequesterId,
+    BackEnd, ClientId, CpuEvent, CpuSet, EntryIndex, EntryName, EventLease, EventSpace,
+    KernelMessages, Pair, RemapEntry,
 };
 
 /// What went unusually.
@@ -24,7 +24,7 @@ pub struct MessageInfo {
     /// Its name.
     pub id: MessageId,
     /// Whose it is.
-    pub client: RequesterId,
+    pub client: ClientId,
     /// Where the device keeps the pair.
     pub kind: Kind,
     /// Where it is in its life.
@@ -64,7 +64,7 @@ pub enum Domain {
     /// Depth 2: a device.
     Client {
         /// Which.
-        client: RequesterId,
+        client: ClientId,
         /// How many messages it may have.
         quota: u32,
         /// How many count against it, those in quarantine included.
@@ -96,13 +96,17 @@ impl<B: BackEnd, K: KernelMessages> Core<B, K> {
     }
 
     /// One message of a client.
-    pub fn info(&self, client: RequesterId, id: MessageId) -> Outcome<MessageInfo, K> {
+    pub fn info(&self, client: impl Into<ClientId>, id: MessageId) -> Outcome<MessageInfo, K> {
         let slot = self.own(client, id)?;
         self.information(slot).ok_or(Error::BadId)
     }
 
     /// What a client's message's entry is called; nothing where the remapper has no table.
-    pub fn entry_name(&self, client: RequesterId, id: MessageId) -> Outcome<Option<EntryName>, K> {
+    pub fn entry_name(
+        &self,
+        client: impl Into<ClientId>,
+        id: MessageId,
+    ) -> Outcome<Option<EntryName>, K> {
         let entry = &self.table.get(self.own(client, id)?).entry;
         Ok(entry.as_ref().and_then(|entry| self.back_end.name(entry)))
     }
@@ -124,7 +128,7 @@ impl<B: BackEnd, K: KernelMessages> Core<B, K> {
         let entry = record.entry.as_ref();
         Some(MessageInfo {
             id: self.table.id(slot),
-            client: self.clients.get(record.client).requester,
+            client: self.clients.get(record.client).id,
             kind: record.kind,
             state,
             storm: record.storm,
@@ -166,7 +170,7 @@ impl<B: BackEnd, K: KernelMessages> Iterator for Describe<'_, B, K> {
                     self.at = Position::Message { slot: client.first, client: place };
                     if client.registered || client.held != 0 || client.faults != 0 {
                         return Some(Domain::Client {
-                            client: client.requester,
+                            client: client.id,
                             quota: client.policy.quota,
                             held: client.held,
                             faults: client.faults,

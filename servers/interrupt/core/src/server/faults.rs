@@ -2,7 +2,7 @@
 
 use super::table::State;
 use super::{Core, MessageId};
-use crate::{BackEnd, Fault, FaultReason, KernelMessages, RequesterId};
+use crate::{BackEnd, ClientId, Fault, FaultReason, KernelMessages, RequesterId};
 
 /// Who is to hear of a fault.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -10,7 +10,7 @@ pub enum FaultOwner {
     /// A device wrote one of its own messages while it was reserved or blocked.
     Message(MessageId),
     /// A device wrote what is not its own, or what it has given back: counted against it.
-    Client(RequesterId),
+    Client(ClientId),
     /// Nobody that this server knows has that requester id.
     Unknown(RequesterId),
 }
@@ -42,11 +42,11 @@ impl<B: BackEnd, K: KernelMessages> Core<B, K> {
                 return FaultOwner::Message(self.table.id(slot));
             }
         }
-        match self.clients.find(fault.source) {
+        match self.clients.find(fault.source.into()) {
             Some(index) => {
                 let client = self.clients.get_mut(index);
                 client.faults = client.faults.saturating_add(1);
-                FaultOwner::Client(fault.source)
+                FaultOwner::Client(client.id)
             }
             None => FaultOwner::Unknown(fault.source),
         }

@@ -42,7 +42,7 @@ pub use direct::DirectMessage;
 pub use faults::FaultOwner;
 pub use types::{AllocRequest, Allocated, Contiguity, Error, Kind, MessageId, MessageState};
 
-use crate::{BackEnd, CpuSet, KernelMessages, RequesterId};
+use crate::{BackEnd, ClientId, CpuSet, KernelMessages};
 use ::alloc::vec::Vec;
 use clients::Clients;
 use quarantine::Quarantine;
@@ -94,8 +94,12 @@ impl<B: BackEnd, K: KernelMessages> Core<B, K> {
 
     /// Makes a client known before it speaks, with its own quota or source check. A client
     /// that is not made known gets the default policy at its first `alloc`.
-    pub fn register(&mut self, client: RequesterId, policy: ClientPolicy) -> Outcome<(), K> {
-        let index = self.clients.find_or_add(client).ok_or(Error::NoMemory)?;
+    pub fn register(
+        &mut self,
+        client: impl Into<ClientId>,
+        policy: ClientPolicy,
+    ) -> Outcome<(), K> {
+        let index = self.clients.find_or_add(client.into()).ok_or(Error::NoMemory)?;
         let record = self.clients.get_mut(index);
         record.policy = policy;
         record.registered = true;
@@ -126,9 +130,9 @@ impl<B: BackEnd, K: KernelMessages> Core<B, K> {
     }
 
     /// The record that a client means, if it is its own.
-    fn own(&self, client: RequesterId, id: MessageId) -> Outcome<u32, K> {
+    fn own(&self, client: impl Into<ClientId>, id: MessageId) -> Outcome<u32, K> {
         let slot = self.table.find(id).ok_or(Error::BadId)?;
-        match self.clients.find(client) {
+        match self.clients.find(client.into()) {
             Some(index) if index == self.table.get(slot).client => Ok(slot),
             _ => Err(Error::NotYours),
         }

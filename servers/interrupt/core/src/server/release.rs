@@ -2,12 +2,12 @@
 
 use super::table::{NONE, State};
 use super::{Core, Error, MessageId, Outcome};
-use crate::{BackEnd, KernelMessages, RequesterId};
+use crate::{BackEnd, ClientId, KernelMessages};
 
 impl<B: BackEnd, K: KernelMessages> Core<B, K> {
     /// Ends a message. Its name means nothing from here on, every handle to it is revoked,
     /// and its numbers go into quarantine. It counts against the quota until they are out.
-    pub fn free(&mut self, client: RequesterId, id: MessageId) -> Outcome<(), K> {
+    pub fn free(&mut self, client: impl Into<ClientId>, id: MessageId) -> Outcome<(), K> {
         let slot = self.own(client, id)?;
         let record = self.table.get_mut(slot);
         if let Some(handle) = record.handle {
@@ -22,16 +22,16 @@ impl<B: BackEnd, K: KernelMessages> Core<B, K> {
     /// The kernel says that nobody but the server holds this message any more: its driver
     /// has died. Ends it, and says whose it was. A message that is already gone is `BadId`:
     /// the packet was late.
-    pub fn orphaned(&mut self, id: MessageId) -> Outcome<RequesterId, K> {
+    pub fn orphaned(&mut self, id: MessageId) -> Outcome<ClientId, K> {
         let slot = self.table.find(id).ok_or(Error::BadId)?;
-        let owner = self.clients.get(self.table.get(slot).client).requester;
+        let owner = self.clients.get(self.table.get(slot).client).id;
         self.end(slot);
         Ok(owner)
     }
 
     /// Ends all messages of a client; returns how many. Work: what the client held.
-    pub fn client_gone(&mut self, client: RequesterId) -> u32 {
-        let Some(index) = self.clients.find(client) else { return 0 };
+    pub fn client_gone(&mut self, client: impl Into<ClientId>) -> u32 {
+        let Some(index) = self.clients.find(client.into()) else { return 0 };
         let mut ended = 0;
         let mut slot = self.clients.get(index).first;
         while slot != NONE {

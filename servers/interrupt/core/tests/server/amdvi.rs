@@ -96,6 +96,7 @@ fn faults_are_the_senders() {
     }
     let mut owners = Vec::new();
     assert_eq!(core.poll_faults(8, |_, owner| owners.push(owner)), 3);
-    let expected = [FaultOwner::Client(A), FaultOwner::Client(B), FaultOwner::Unknown(IO_APIC)];
+    let expected =
+        [FaultOwner::Client(A.into()), FaultOwner::Client(B.into()), FaultOwner::Unknown(IO_APIC)];
     assert_eq!(owners, expected);
 }

@@ -5,8 +5,8 @@ use interrupt_core::fake::{
     FakeMachine, FakeUnit, ItsOptions, ItsSetup, VtdOptions, fake_device_id,
 };
 use interrupt_core::{
-    AllocRequest, Allocated, BackEnd, ClientDevices, ClientPolicy, Contiguity, Core, CpuSet, Error,
-    Events, Kind, RequesterId, Vectored,
+    AllocRequest, Allocated, BackEnd, ClientDevices, ClientId, ClientPolicy, Contiguity, Core,
+    CpuSet, Error, Events, Kind, RequesterId, Vectored,
 };
 
 pub(crate) const A: RequesterId = RequesterId::from_bits(0x0010);
@@ -130,7 +130,7 @@ pub(crate) fn request(kind: Kind) -> AllocRequest {
 
 pub(crate) fn alloc<B: BackEnd>(
     core: &mut Core<B, FakeKernel>,
-    client: RequesterId,
+    client: impl Into<ClientId>,
     kind: Kind,
 ) -> Result<Allocated<FakeHandle>, Error<FakeError>> {
     let mut out = [None];

@@ -53,7 +53,7 @@ fn orphans_and_clients_that_are_gone<R: Rig>() {
         machine.write(Some(A), message.pair);
     }
     core.block(A, all[0].id).unwrap();
-    assert_eq!(core.orphaned(all[1].id), Ok(A));
+    assert_eq!(core.orphaned(all[1].id), Ok(A.into()));
     assert_eq!(core.orphaned(all[1].id), Err(Error::BadId), "a late packet");
     assert_eq!(core.client_gone(A), 19);
     assert_eq!(core.client_gone(A), 0);
@@ -101,9 +101,9 @@ fn storms<R: Rig>() {
     let message = alloc(&mut core, A, Kind::DeviceArray).unwrap();
     assert_eq!(core.storm(message.id), Err(Error::BadState), "reserved");
     core.activate(A, message.id).unwrap();
-    assert_eq!(core.storm(message.id), Ok(A));
+    assert_eq!(core.storm(message.id), Ok(A.into()));
     assert!(core.info(A, message.id).unwrap().storm);
-    assert_eq!(core.storm(message.id), Ok(A), "a second packet changes nothing");
+    assert_eq!(core.storm(message.id), Ok(A.into()), "a second packet changes nothing");
     for _ in 0..1000 {
         assert_eq!(machine.fire(A, message.pair, message.handle), 0);
     }

@@ -6,9 +6,9 @@ use interrupt_core::fake::{
     FakeConfig, FakeMachine, FakeState, KernelCall, VtdOptions, VtdServer, fake_config,
 };
 use interrupt_core::{
-    AllocRequest, ApicId, BackEnd, ClientDevices, ClientPolicy, Config, ConfigError, Contiguity,
-    Core, CpuIndex, CpuSet, Domain, Error, FaultOwner, Kind, MessageState, Pair, RequesterId,
-    Source, Vector, VectorRange, Vectored, VectorsError,
+    AllocRequest, ApicId, BackEnd, ClientDevices, ClientId, ClientPolicy, Config, ConfigError,
+    Contiguity, Core, CpuIndex, CpuSet, Domain, Error, FaultOwner, Kind, MessageState, Pair,
+    RequesterId, Source, Vector, VectorRange, Vectored, VectorsError,
 };
 
 /// Many are reserved, few are active; the next is `NoVectors` and stays reserved; each that
@@ -55,6 +55,32 @@ fn quarantine_waits_for_the_cpu() {
     core.activate(B, new.id).unwrap();
     assert_eq!(machine.fire(B, new.pair, new.handle), 1);
     assert_eq!(machine.violations(), Vec::<String>::new());
+}
+
+/// A client without a requester id has no entry until somebody says whose writes are its own;
+/// it and the device with the same 16 bits are two.
+#[test]
+fn platform_client_needs_a_source() {
+    let machine = OverVtd::machine(1);
+    let mut core = machine.server(&fake_config(0x3f, 64, 32));
+    let timer = ClientId::platform(A.bits());
+    assert_eq!(alloc(&mut core, timer, Kind::Registers), Err(Error::NotSupported));
+    let writer = RequesterId::new(0xf0, 31, 0).unwrap();
+    let policy = ClientPolicy {
+        quota: 2,
+        source: Some(Source::Function(writer)),
+        dma_source: None,
+        devices: ClientDevices::default(),
+    };
+    core.register(timer, policy).unwrap();
+    let message = alloc(&mut core, timer, Kind::Registers).unwrap();
+    assert_eq!(core.activate(A, message.id), Err(Error::NotYours));
+    core.activate(timer, message.id).unwrap();
+    assert_eq!(machine.fire(writer, message.pair, message.handle), 1);
+    assert_eq!(machine.fire(A, message.pair, message.handle), 0);
+    assert_eq!(core.client_gone(A), 0);
+    assert_eq!(core.client_gone(timer), 1);
+    assert_eq!(machine.fire(writer, message.pair, message.handle), 0);
 }
 
 /// Bridge aliases: the policy says whose writes are the device's.
@@ -148,7 +174,7 @@ fn describe_shows_the_tree() {
     assert!(matches!(tree[1], Domain::Vectors(space) if space.count.free == 16));
     let vtd = Domain::Remapper { name: "VT-d", isolated: true, entries: 256, used: 2 };
     assert_eq!(tree[2], vtd);
-    assert_eq!(tree[3], Domain::Client { client: A, quota: 32, held: 2, faults: 0 });
+    assert_eq!(tree[3], Domain::Client { client: A.into(), quota: 32, held: 2, faults: 0 });
     assert!(matches!(tree[4], Domain::Message(info) if info.kind == Kind::DeviceArray));
     assert!(matches!(tree[5], Domain::Message(info) if info.state == MessageState::Active));
     assert_eq!(tree.len(), 6);
@@ -216,13 +242,13 @@ fn faults_have_owners() {
     assert_eq!(next(&mut core), [FaultOwner::Message(message.id)]);
     assert_eq!(core.info(A, message.id).unwrap().faults, 1);
     machine.write(Some(B), message.pair);
-    assert_eq!(next(&mut core), [FaultOwner::Client(B)], "a stranger on a reserved entry");
+    assert_eq!(next(&mut core), [FaultOwner::Client(B.into())], "a stranger on a reserved entry");
     core.activate(A, message.id).unwrap();
     machine.write(Some(B), message.pair);
-    assert_eq!(next(&mut core), [FaultOwner::Client(B)], "a stranger on an active entry");
+    assert_eq!(next(&mut core), [FaultOwner::Client(B.into())], "a stranger on an active entry");
     core.free(A, message.id).unwrap();
     machine.write(Some(A), message.pair);
-    assert_eq!(next(&mut core), [FaultOwner::Client(A)], "a late write");
+    assert_eq!(next(&mut core), [FaultOwner::Client(A.into())], "a late write");
     let nobody = RequesterId::from_bits(0x7777);
     machine.write(Some(nobody), message.pair);
     assert_eq!(next(&mut core), [FaultOwner::Unknown(nobody)]);
@@ -232,7 +258,7 @@ fn faults_have_owners() {
         Domain::Client { client, faults, .. } => Some((client, faults)),
         _ => None,
     });
-    assert_eq!(counted.collect::<Vec<_>>(), [(A, 1), (B, 2)]);
+    assert_eq!(counted.collect::<Vec<_>>(), [(A.into(), 1), (B.into(), 2)]);
 }
 
 #[test]

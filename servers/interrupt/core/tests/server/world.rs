@@ -326,7 +326,7 @@ impl<R: Habits> World<R> {
             let belief = belief.expect("no message that nobody has");
             prop_assert_eq!(Some(info.state), belief.state);
             prop_assert_eq!(info.pair, belief.message.pair);
-            prop_assert_eq!(info.client, CLIENTS[belief.client]);
+            prop_assert_eq!(info.client, CLIENTS[belief.client].into());
             prop_assert_eq!(info.event.is_some(), info.state != MessageState::Reserved);
             // 4: hardware agrees.
             if let Some(present) = R::is_on(&self.machine, entry, self.any_late_flush()) {
