@@ -13,6 +13,7 @@ mod grants;
 mod hardware;
 mod modules;
 mod power;
+mod probe;
 mod programs;
 mod supervise;
 
@@ -26,6 +27,7 @@ use hardware::Hardware;
 use libsys::println;
 use libsys::startup::Environment;
 use modules::Modules;
+use probe::Probe;
 use programs::Programs;
 use tocsin_abi::Handle;
 use tocsin_abi::startup::Startup;
@@ -34,6 +36,9 @@ use tocsin_manifest::Manifest;
 libsys::entry!(main);
 
 fn main(env: &'static Startup) -> u64 {
+    if probe::is_asked(env) {
+        return probe::run(env);
+    }
     // Known as soon as there is one, so that the last line can wait for it.
     let mut console = None;
     let code = match run(env, &mut console) {
@@ -53,7 +58,7 @@ fn run(env: &'static Startup, console: &mut Option<Handle>) -> Result<u64, Fatal
     let modules = Modules::new(env);
     let manifest = modules.open("manifest")?;
     let manifest = Manifest::from_bytes(manifest.bytes).map_err(Fatal::new)?;
-    let hardware = Hardware::find(&authority);
+    let hardware = Hardware::find(&authority, &Probe { env, modules: &modules });
     let grants = Grants::new(&authority, &hardware, &modules, &manifest)?;
     let mut programs = Programs::new(env, &manifest, &modules, &grants)?;
     for server in &manifest.servers {

@@ -13,6 +13,7 @@ use tocsin_firmware::arm::{Affinity, ConsoleKind, Platform};
 
 use super::{Device, Uart, memory, slice};
 use crate::authority::Authority;
+use crate::probe::Probe;
 
 /// The parts of a GICv3 that route messages to CPUs. The frames for a CPU's private
 /// interrupts, and the CPU interfaces, stay with the kernel; the frames that devices write
@@ -30,7 +31,7 @@ pub struct Gic {
 
 impl Gic {
     /// Finds them. Without a distributor there is none.
-    pub fn find(authority: &Authority, platform: &Platform) -> Option<Self> {
+    pub fn find(authority: &Authority, probe: &Probe<'_>, platform: &Platform) -> Option<Self> {
         let found = platform.gic.distributor;
         let distributor = slice(authority, Range::new(found.base, found.size), "distributor")?;
         let mut gic =
@@ -49,7 +50,13 @@ impl Gic {
         }
         for its in &platform.gic.its {
             let range = Range::new(its.range.base, FRAME_BYTES);
-            gic.its.extend(slice(authority, range, "ITS"));
+            let Some(frame) = slice(authority, range, "ITS") else { continue };
+            // QEMU's ACPI tables name one where there is none (7.2, `its=off`).
+            if probe.answers(&frame) {
+                gic.its.push(frame);
+            } else {
+                println!("init: firmware names an ITS at {range}, and nothing answers there");
+            }
         }
         if gic.its.is_empty() {
             println!("init: no ITS: this machine has nothing that translates messages of devices");

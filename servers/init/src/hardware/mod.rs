@@ -23,6 +23,7 @@ pub use vtd::Unit;
 
 use crate::authority::Authority;
 use crate::firmware::Firmware;
+use crate::probe::Probe;
 
 /// A range of device memory and the authority over it.
 pub struct Device {
@@ -61,7 +62,7 @@ pub struct Hardware {
 
 impl Hardware {
     /// Reads the description.
-    pub fn find(authority: &Authority) -> Self {
+    pub fn find(authority: &Authority, probe: &Probe<'_>) -> Self {
         let firmware = Firmware::find(authority);
         let mut hardware = Self {
             firmware: None,
@@ -75,7 +76,7 @@ impl Hardware {
         // What PCI windows must leave out.
         let mut taken = Vec::new();
         if let Some(firmware) = &firmware {
-            hardware.find_platform(authority, firmware, &mut taken);
+            hardware.find_platform(authority, probe, firmware, &mut taken);
         }
         if hardware.uart.is_none() {
             hardware.uart = pc_uart(authority);
@@ -103,6 +104,7 @@ impl Hardware {
     fn find_platform(
         &mut self,
         authority: &Authority,
+        probe: &Probe<'_>,
         firmware: &Firmware,
         taken: &mut Vec<Range>,
     ) {
@@ -116,7 +118,7 @@ impl Hardware {
             println!("init: firmware: {note}");
         }
         taken.extend(gic::taken(&platform));
-        self.gic = Gic::find(authority, &platform);
+        self.gic = Gic::find(authority, probe, &platform);
         self.uart = arm::uart(authority, &platform);
     }
 }
