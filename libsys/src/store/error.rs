@@ -44,6 +44,8 @@ pub enum StoreError {
     AddressTooWide,
     /// The device still shows the slot unmasked after masking it.
     NotMasked,
+    /// A register shows another value than was written into it: the pair does not fit there.
+    NotWritten,
     /// The store is in the middle of another operation.
     Busy,
     /// A custom operation failed with this code of its own.
@@ -78,6 +80,7 @@ impl fmt::Display for StoreError {
             StoreError::NotLocked => "operation outside of lock and commit (NotLocked)",
             StoreError::AddressTooWide => "address has more than 32 bits (AddressTooWide)",
             StoreError::NotMasked => "device did not mask the slot (NotMasked)",
+            StoreError::NotWritten => "register does not keep the pair (NotWritten)",
             StoreError::Busy => "store is in another operation (Busy)",
             StoreError::Device(code) => return write!(f, "device operation failed ({code})"),
             StoreError::Pci(error) => return error.fmt(f),

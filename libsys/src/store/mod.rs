@@ -6,6 +6,7 @@
 //! | [`MsixTable`] | the MSI-X table, in device memory | [`Store::msix_table`] |
 //! | [`DeviceArray`] | an array in device memory | [`Store::device_array`] |
 //! | [`QueueMemory`] | queue entries in system memory | [`Store::queue_memory`] |
+//! | [`Registers`] | registers of the device's own | [`Store::registers`] |
 //! | anything else | wherever its closures put it | [`Store::new`] with a [`Template`] |
 //!
 //! A store knows one device's way of writing, masking and unmasking a slot. It does not
@@ -19,6 +20,7 @@ mod layout;
 mod msi;
 mod msix;
 mod queue;
+mod registers;
 mod slots;
 mod template;
 
@@ -31,6 +33,7 @@ pub use layout::{EntryLayout, MaskField};
 pub use msi::PciMsi;
 pub use msix::MsixTable;
 pub use queue::QueueMemory;
+pub use registers::{RegisterSlot, Registers};
 pub use slots::SlotClaim;
 pub use template::Template;
 pub use tocsin_proto::StoreKind;
@@ -192,6 +195,17 @@ impl Store {
         layout: EntryLayout,
     ) -> Result<Store, StoreError> {
         Store::custom(QueueMemory::new(memory, layout)?)
+    }
+
+    /// A store in registers of the device's own: each slot where `layout` says.
+    ///
+    /// # Errors
+    /// The first rule that the layout breaks.
+    pub fn registers(
+        memory: impl Access + 'static,
+        layout: &[RegisterSlot],
+    ) -> Result<Store, StoreError> {
+        Store::custom(Registers::new(memory, layout)?)
     }
 
     /// Any implementation of the trait.
