@@ -9,6 +9,7 @@
 //! | --- | --- | --- |
 //! | [`vtd::VtdRegisters`] | the unit's register page | [`vtd::VtdUnit`] |
 //! | [`amdvi::AmdViRegisters`] | the unit's registers | [`amdvi::AmdViUnit`] |
+//! | [`ioapic::IoApicRegisters`] | an IOAPIC's page | [`ioapic::IoApic`] |
 //! | [`its::ItsRegisters`] | an ITS's or a redistributor's frame | [`its::ItsUnit`], [`its::enable_lpis`] |
 //! | [`vtd::DmaRegion`] | tables and queues in memory | all |
 //! | [`amdvi::EntryMemory`] | the same, with writes of 128 bits | [`amdvi::AmdViUnit`] |
@@ -35,6 +36,7 @@ pub mod amdvi;
 mod backend;
 mod compat;
 mod ids;
+pub mod ioapic;
 pub mod its;
 mod kernel;
 pub mod numbers;

@@ -7,7 +7,8 @@
 //! joins the two: a device writes a pair, and packets come out, or not. [`AmdViModel`] is an AMD
 //! IOMMU, which caches device table entries too, and entries that are off. [`ItsModel`] is the
 //! same for aarch64: a GICv3 ITS that executes its command queue out of memory, the LPI side
-//! of its redistributors, and CPUs that acknowledge what is pending.
+//! of its redistributors, and CPUs that acknowledge what is pending. [`IoApicModel`] is a chip
+//! that turns edges and levels of its pins into messages.
 //!
 //! Written from the specification, not from the driver: formats are decoded with this
 //! crate's own strict decoders, whose constants are checked by hand elsewhere.
@@ -15,6 +16,7 @@
 mod amdvi;
 mod amdvi_memory;
 mod amdvi_registers;
+mod ioapic;
 mod its;
 mod its_bring_up;
 mod its_commands;
@@ -29,6 +31,7 @@ mod vtd_registers;
 pub use amdvi::{AmdViModel, AmdViOptions};
 pub use amdvi_memory::AmdViRegion;
 pub use amdvi_registers::AmdViModelRegisters;
+pub use ioapic::{ChipOptions, IoApicModel, ModelChip, Sent};
 pub use its::{ItsDrop, ItsModel, ItsOptions, ItsOutcome};
 pub use its_bring_up::{FakeItsUnit, ItsSetup};
 pub use its_memory::ItsRegion;
