@@ -148,7 +148,8 @@ pub const ATTACKS: &[Attack] = &[
     Attack { name: "wrmsr", fate: PROTECTION, run: instructions!("mov ecx, 0xc0000082", "xor eax, eax", "xor edx, edx", "wrmsr") },
     Attack { name: "swapgs", fate: PROTECTION, run: instructions!("swapgs") },
     Attack { name: "invlpg", fate: PROTECTION, run: instructions!("invlpg [rsp]") },
-    Attack { name: "wbinvd", fate: PROTECTION, run: instructions!("wbinvd") },
+    // QEMU 10 lets user mode do this one; nothing is cached there.
+    Attack { name: "wbinvd", fate: Fate::MayFault(13), run: instructions!("wbinvd") },
     Attack { name: "lgdt", fate: PROTECTION, run: instructions!("lgdt [rsp]") },
     Attack { name: "lidt", fate: PROTECTION, run: instructions!("lidt [rsp]") },
     Attack { name: "sysretq", fate: PROTECTION, run: instructions!("sysretq") },
