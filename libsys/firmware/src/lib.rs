@@ -37,6 +37,7 @@ mod sdt;
 pub mod spcr;
 pub mod tree;
 mod walk;
+pub mod wiring;
 
 pub use blob::Blob;
 pub use dmar::Dmar;

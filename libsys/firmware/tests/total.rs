@@ -13,6 +13,9 @@ fn look_at(bytes: &[u8]) {
         assert!(madt.entries().count() <= bound);
         assert!(madt.processors().count() + madt.io_apics().count() <= bound);
         let _ = (madt.local_apic_address(), madt.has_8259());
+        let wired = tocsin_firmware::wiring::IoApics::of(&madt);
+        assert!(wired.good().count() + wired.bad().count() <= madt.io_apics().count());
+        let _ = (0..=255).filter(|source| madt.isa_wire(*source).is_ok()).count();
     }
     if let Ok(mcfg) = Mcfg::parse(bytes) {
         assert!(mcfg.segments().count() <= bound);

@@ -31,6 +31,8 @@ pub enum Grant {
     Vtd,
     /// `amdvi`: the registers of the AMD IOMMUs that the IVRS names. One program only.
     AmdVi,
+    /// `ioapic`: the registers of the IO APICs that the MADT names: where a PC's wires end. One program only.
+    IoApic,
     /// `gic`: of an Arm machine's interrupt controller the parts that route messages: the distributor, the control frames of
     /// the redistributors and of the interrupt translation services. One program only.
     Gic,
@@ -68,6 +70,7 @@ impl Grant {
             | Grant::Uart
             | Grant::Vtd
             | Grant::AmdVi
+            | Grant::IoApic
             | Grant::Gic
             | Grant::Ecam
             | Grant::PciWindow
@@ -116,6 +119,7 @@ impl fmt::Display for Grant {
             Grant::Firmware => f.write_str("firmware"),
             Grant::Vtd => f.write_str("vtd"),
             Grant::AmdVi => f.write_str("amdvi"),
+            Grant::IoApic => f.write_str("ioapic"),
             Grant::Gic => f.write_str("gic"),
             Grant::Ecam => f.write_str("ecam"),
             Grant::PciWindow => f.write_str("pci-window"),
@@ -171,6 +175,7 @@ impl FromStr for Grant {
                 "firmware" => Grant::Firmware,
                 "vtd" => Grant::Vtd,
                 "amdvi" => Grant::AmdVi,
+                "ioapic" => Grant::IoApic,
                 "gic" => Grant::Gic,
                 "ecam" => Grant::Ecam,
                 "pci-window" => Grant::PciWindow,

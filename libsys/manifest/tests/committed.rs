@@ -58,6 +58,7 @@ fn authority_is_where_it_belongs() {
             (Grant::MessageControl, "interrupt"),
             (Grant::Vtd, "interrupt"),
             (Grant::AmdVi, "interrupt"),
+            (Grant::IoApic, "interrupt"),
             (Grant::Gic, "interrupt"),
             (Grant::Uart, "console"),
             (Grant::Ecam, "pci"),

@@ -214,7 +214,7 @@ fn the_console_is_one_thing_on_every_machine() {
     for apart in ["uart", "gic", "ioport:0x3f0-0x3f7", "ioport:0x400"] {
         from_toml(&text(&format!(r#", "{apart}""#))).unwrap();
     }
-    for shared in ["uart", "gic"] {
+    for shared in ["uart", "ioapic", "gic"] {
         assert!(matches!(
             problem(|m| {
                 m.servers[0].grants.push(grant(shared));
@@ -316,6 +316,7 @@ fn grants_are_spelled_one_way() {
         "firmware",
         "vtd",
         "amdvi",
+        "ioapic",
         "gic",
         "ecam",
         "pci-window",

@@ -140,6 +140,7 @@ impl<'a> Grants<'a> {
             }
             Grant::Vtd => self.give_units(spawner)?,
             Grant::AmdVi => self.give_iommus(spawner)?,
+            Grant::IoApic => devices(spawner, "ioapic", &self.hardware.io_apics)?,
             Grant::Gic => self.give_gic(spawner)?,
             Grant::Ecam => {
                 devices(spawner, "ecam", &self.hardware.ecam)?;

@@ -16,6 +16,7 @@ mod reply;
 mod serve;
 
 use find::Found;
+use interrupt_core::ioapic::EntryForm;
 use interrupt_core::{BackEnd, Config, Core, Events, NoRemapper, Remapper, Unequipped, Vectored};
 use kernel::Kernel;
 use libsys::object::{Endpoint, Port};
@@ -64,7 +65,17 @@ fn run(env: &Startup, endpoint: &Endpoint, control: Handle) -> Result<(), Error>
     let policy = Policy::new(env);
     let kernel = Kernel::new(control, policy.storm);
     let service = Service { kernel, policy, pulse, endpoint };
-    match find::remapper(env, &machine, MESSAGES) {
+    let found = find::remapper(env, &machine, MESSAGES);
+    if !machine.shares_events {
+        let form = match &found {
+            Ok(Found::Vtd(_)) => EntryForm::VtD,
+            Ok(Found::AmdVi(_)) => EntryForm::AmdVi,
+            _ => EntryForm::Compatibility,
+        };
+        // What firmware left open would raise somebody else's vectors.
+        let _silent = find::io_apics(env, form);
+    }
+    match found {
         Ok(Found::Vtd(unit)) => service.run_vectored(unit, RemapperKind::VtD, &machine),
         Ok(Found::AmdVi(unit)) => service.run_vectored(unit, RemapperKind::AmdVi, &machine),
         Ok(Found::Its(unit)) => {

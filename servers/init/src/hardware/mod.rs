@@ -4,6 +4,7 @@
 
 mod amdvi;
 mod arm;
+mod ioapic;
 mod memory;
 mod pci;
 mod vtd;
@@ -52,6 +53,8 @@ pub struct Hardware {
     pub units: Vec<Unit>,
     /// AMD IOMMUs in the order of the IVRS.
     pub iommus: Iommus,
+    /// The pages of a PC's IO APICs, in the order of the MADT.
+    pub io_apics: Vec<Device>,
     /// An Arm machine's interrupt controller.
     pub gic: Option<Gic>,
     /// Configuration space: one for each entry of the MCFG, or each host bridge of the tree.
@@ -69,6 +72,7 @@ impl Hardware {
             uart: None,
             units: Vec::new(),
             iommus: Iommus::default(),
+            io_apics: Vec::new(),
             gic: None,
             ecam: Vec::new(),
             windows: Vec::new(),
@@ -87,6 +91,9 @@ impl Hardware {
                     hardware.ecam = pci::ecam_of_tables(authority, &blob, &mut taken);
                     hardware.units = vtd::units(authority, &blob, &mut taken);
                     hardware.iommus = Iommus::find(authority, &blob, &mut taken);
+                    if authority.has_ioports() {
+                        hardware.io_apics = ioapic::pages(authority, &blob, &mut taken);
+                    }
                     hardware.windows = pci::windows_by_exclusion(authority, &taken);
                 }
                 Err(error) => println!("init: firmware tables: {error}"),

@@ -334,6 +334,8 @@ pub struct Target {
 pub enum Source {
     /// Exactly this function.
     Function(RequesterId),
+    /// An IOAPIC with this id, for its pins.
+    Pins(RequesterId),
     /// Any function of this device (phantom functions, or a bridge that uses several).
     Device(RequesterId),
     /// Anything on these buses, both included: devices behind a PCI Express to PCI bridge,
@@ -350,7 +352,7 @@ impl Source {
     /// Whether a write from `id` passes: the reference that the models check hardware by.
     pub const fn accepts(self, id: RequesterId) -> bool {
         match self {
-            Source::Function(own) => own.bits() == id.bits(),
+            Source::Function(own) | Source::Pins(own) => own.bits() == id.bits(),
             Source::Device(own) => own.bits() & !7 == id.bits() & !7,
             Source::Buses { first, last } => first <= id.bus() && id.bus() <= last,
         }

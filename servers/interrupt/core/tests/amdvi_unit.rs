@@ -21,6 +21,7 @@ fn config() -> AmdViConfig {
         writes_128: true,
         wait_budget: 1000,
         aliases: Vec::new(),
+        io_apics: Vec::new(),
     }
 }
 
@@ -290,6 +291,40 @@ fn ids_that_arrive() {
         route(&mut unit, &entry, target(0, vector));
         assert_eq!(model.message(Some(arrives), pair), event(0, vector));
     }
+    quiet(&model);
+}
+
+/// An IOAPIC's pins have the first 32 entries for themselves, whoever else sends with its id
+/// and however much: QEMU counts devices' DMA as its.
+#[test]
+fn pins_are_kept_apart() {
+    let config = AmdViConfig { io_apics: vec![IO_APIC], ..config() };
+    let (model, mut unit) = start_with(AmdViOptions::default(), config);
+    let number = |unit: &FakeAmdViUnit, entry: &Entry| unit.name(entry).number;
+    let mut others = Vec::new();
+    while let Ok(mut block) = unit.reserve(Source::Function(IO_APIC), 0) {
+        others.push(block.next().unwrap());
+    }
+    assert_eq!(others.len(), 512 - 32);
+    assert!(others.iter().all(|entry| number(&unit, entry) >= 32));
+    assert_eq!(unit.reserve(Source::Function(IO_APIC), 3), Err(ReserveError::NoEntries));
+    let mut pins = Vec::new();
+    while let Ok(mut block) = unit.reserve(Source::Pins(IO_APIC), 0) {
+        pins.push(block.next().unwrap());
+    }
+    assert_eq!(pins.len(), 32);
+    assert!(pins.iter().all(|entry| number(&unit, entry) < 32));
+    assert_eq!(unit.entries_used(), 512);
+    // What comes back comes back to its own kind.
+    let pin = pins.pop().unwrap();
+    let pair = unit.compose(&pin, None);
+    route(&mut unit, &pin, target(0, 0x41));
+    assert_eq!(model.message(Some(IO_APIC), pair), event(0, 0x41));
+    let unrouted = unit.unroute(&pin);
+    let flushed = unit.flush(unrouted).unwrap();
+    unit.release(pin, flushed.drained());
+    assert_eq!(unit.reserve(Source::Function(IO_APIC), 0), Err(ReserveError::NoEntries));
+    assert!(unit.reserve(Source::Pins(IO_APIC), 0).is_ok());
     quiet(&model);
 }
 

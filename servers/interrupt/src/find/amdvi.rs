@@ -52,6 +52,12 @@ pub fn unit(
         );
     }
     let ivhd = choose(&table).ok_or("the IVRS table names no IOMMU for segment 0")?;
+    let others = table.units().count() - 1;
+    if others > 0 {
+        println!(
+            "interrupt: {others} more AMD IOMMUs are left as firmware left them: messages of devices behind them are not remapped"
+        );
+    }
     let registers = registers(env, &ivhd)?;
     let arena = Arena::granted(env, "amdvi-memory")?;
     let cut = |bytes, what| {
@@ -69,6 +75,7 @@ pub fn unit(
         writes_128: arch::writes_128(),
         wait_budget: WAIT_BUDGET,
         aliases: aliases(&ivhd),
+        io_apics: io_apics(&ivhd),
     };
     let unit = AmdViUnit::new(registers, memory, config).map_err(|error| why(&error))?;
     let format = match unit.entry_format() {
@@ -85,15 +92,8 @@ pub fn unit(
 }
 
 /// The first unit of segment 0.
-fn choose<'a>(table: &Ivrs<'a>) -> Option<Ivhd<'a>> {
-    let chosen = table.units().find(|unit| unit.segment == 0)?;
-    let others = table.units().count() - 1;
-    if others > 0 {
-        println!(
-            "interrupt: {others} more AMD IOMMUs are left as firmware left them: messages of devices behind them are not remapped"
-        );
-    }
-    Some(chosen)
+pub fn choose<'a>(table: &Ivrs<'a>) -> Option<Ivhd<'a>> {
+    table.units().find(|unit| unit.segment == 0)
 }
 
 /// The grant `amdvi<n>` whose registers are where the table says.
@@ -113,6 +113,17 @@ fn registers(env: &Startup, ivhd: &Ivhd<'_>) -> Result<Registers, String> {
     let mapped =
         Mapping::of_physical(&range).map_err(|error| format!("AMD-Vi registers: {error}"))?;
     Ok(Registers(mapped))
+}
+
+/// The ids that IO APICs send with.
+fn io_apics(ivhd: &Ivhd<'_>) -> Vec<RequesterId> {
+    let source = |devices| match devices {
+        Devices::Special { kind: Special::IoApic, source, .. } => {
+            Some(RequesterId::from_bits(source.bits()))
+        }
+        _ => None,
+    };
+    ivhd.entries().flatten().filter_map(|entry| source(entry.devices)).collect()
 }
 
 fn aliases(ivhd: &Ivhd<'_>) -> Vec<Alias> {

@@ -3,6 +3,7 @@
 
 mod amdvi;
 mod gic;
+mod ioapic;
 mod its;
 mod vtd;
 
@@ -17,6 +18,8 @@ use libsys::startup::Environment;
 use tocsin_abi::startup::Startup;
 use tocsin_abi::{Error, Rights};
 use tocsin_firmware::{Blob, Signature};
+
+pub use ioapic::io_apics;
 
 use crate::machine::Machine;
 use crate::memory::{Arena, Frame, Piece, Region, Registers};

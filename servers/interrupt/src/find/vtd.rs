@@ -28,6 +28,12 @@ pub fn unit(
         return Err("the DMAR table says that the platform can not remap interrupts".into());
     }
     let drhd = choose(&table).ok_or("the DMAR table names no remapping unit for segment 0")?;
+    let others = table.drhds().count() - 1;
+    if others > 0 {
+        println!(
+            "interrupt: {others} more VT-d units are left as firmware left them: messages of devices behind them are not remapped"
+        );
+    }
     let (registers, memory) = resources(env, &drhd)?;
     let entries = memory.table.info().map_or(0, |(bytes, _)| bytes / 16);
     let regions = VtdMemory {
@@ -50,16 +56,9 @@ pub fn unit(
 }
 
 /// The unit that has all devices of segment 0, or else its first one.
-fn choose<'a>(table: &Dmar<'a>) -> Option<Drhd<'a>> {
+pub fn choose<'a>(table: &Dmar<'a>) -> Option<Drhd<'a>> {
     let units = || table.drhds().filter(|drhd| drhd.segment == 0);
-    let chosen = units().find(|drhd| drhd.include_pci_all).or_else(|| units().next())?;
-    let others = table.drhds().count() - 1;
-    if others > 0 {
-        println!(
-            "interrupt: {others} more VT-d units are left as firmware left them: messages of devices behind them are not remapped"
-        );
-    }
-    Some(chosen)
+    units().find(|drhd| drhd.include_pci_all).or_else(|| units().next())
 }
 
 /// What a unit works in, granted by init.

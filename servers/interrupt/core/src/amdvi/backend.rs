@@ -20,11 +20,12 @@ impl<R: AmdViRegisters, M: EntryMemory> AmdViUnit<R, M> {
         if let Some(table) = self.tables.find(id) {
             return Ok(table);
         }
+        let has_pins = self.io_apics.contains(&id);
         let mut entries_log2 = self.tables.next_log2();
         loop {
             let bytes = self.tables.format.bytes() << entries_log2;
             let memory = match self.table_memory.take(bytes, TABLE_ALIGN) {
-                Some(memory) => self.tables.add(id, entries_log2, memory),
+                Some(memory) => self.tables.add(id, has_pins, entries_log2, memory),
                 None => {
                     self.give_up_idle_table()?;
                     continue;
@@ -117,7 +118,8 @@ impl<R: AmdViRegisters, M: EntryMemory> Remapper for AmdViUnit<R, M> {
         let table = self.table_of(self.table_id(source))?;
         let table = self.tables.get(table).ok_or(ReserveError::NoMemory)?;
         let first = if order == 0 {
-            table.free.take_lowest().ok_or(ReserveError::NoEntries)?
+            let is_pin = matches!(source, Source::Pins(_));
+            table.take(is_pin).ok_or(ReserveError::NoEntries)?
         } else {
             if table.free.is_empty() {
                 return Err(ReserveError::NoEntries);
@@ -166,7 +168,7 @@ impl<R: AmdViRegisters, M: EntryMemory> Remapper for AmdViUnit<R, M> {
             && let Some(place) = self.tables.place(entry.index())
             && let Some(table) = self.tables.get(place.table)
         {
-            freed = table.free.insert(place.number.into());
+            freed = table.give_back(place.number);
         }
         // The server pairs them; an entry that is not given back is only lost, never shared.
         debug_assert!(freed, "proof and entry belong together");

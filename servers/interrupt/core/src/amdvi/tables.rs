@@ -18,13 +18,19 @@ const BLOCKS: usize = 128;
 /// Blocks that stay for devices to come: beyond, nobody gets a large table.
 const SPARE_BLOCKS: u32 = 64;
 
+/// Entries that an IOAPIC's pins have for themselves. An entry's number is also what its pin's
+/// level is released by: of these no CPU ends an interrupt.
+pub(super) const PINS: u32 = 32;
+
 /// A device's table.
 pub(super) struct Table<M> {
     pub(super) id: RequesterId,
     first: EntryIndex,
     pub(super) entries_log2: u8,
-    /// Free entries.
+    /// Free entries, without `pins`.
     pub(super) free: Bitmap,
+    /// Free ones of the first [`PINS`], where these are an IOAPIC's pins'.
+    pins: Option<Bitmap>,
     pub(super) memory: M,
     /// The unit may not know of this table yet: INVALIDATE_DEVTAB_ENTRY is owed.
     pub(super) owed: bool,
@@ -37,6 +43,30 @@ pub(super) struct Place {
     pub(super) table: usize,
     /// Which of its entries.
     pub(super) number: u16,
+}
+
+impl<M> Table<M> {
+    /// An entry for a pin, or for anything else that sends with this id.
+    pub(super) fn take(&mut self, is_pin: bool) -> Option<u32> {
+        match &mut self.pins {
+            Some(pins) if is_pin => pins.take_lowest(),
+            _ => self.free.take_lowest(),
+        }
+    }
+
+    /// Puts one back; `false` if it was there.
+    pub(super) fn give_back(&mut self, number: u16) -> bool {
+        let number = u32::from(number);
+        match &mut self.pins {
+            Some(pins) if number < PINS => pins.insert(number),
+            _ => self.free.insert(number),
+        }
+    }
+
+    fn used(&self) -> u32 {
+        let free_pins = self.pins.as_ref().map_or(0, Bitmap::len);
+        (1 << self.entries_log2) - self.free.len() - free_pins
+    }
 }
 
 /// All of them.
@@ -70,7 +100,7 @@ impl<M: EntryMemory> Tables<M> {
 
     /// Entries that are reserved.
     pub(super) fn used(&self) -> u32 {
-        self.tables.iter().flatten().map(|table| (1 << table.entries_log2) - table.free.len()).sum()
+        self.tables.iter().flatten().map(Table::used).sum()
     }
 
     /// The table of an id.
@@ -103,16 +133,27 @@ impl<M: EntryMemory> Tables<M> {
     }
 
     /// A table without entries that are on, for an id that has none. Its memory comes back if
-    /// there are no numbers for it.
+    /// there are no numbers for it. `has_pins`: an IOAPIC sends with this id.
     pub(super) fn add(
         &mut self,
         id: RequesterId,
+        has_pins: bool,
         entries_log2: u8,
         mut memory: M,
     ) -> Result<usize, M> {
         let order = entries_log2 - BLOCK_LOG2;
         let place = self.by_id.partition_point(|(other, _)| *other < id);
-        let Some(free) = Bitmap::full(1 << entries_log2) else { return Err(memory) };
+        let Some(mut free) = Bitmap::full(1 << entries_log2) else { return Err(memory) };
+        let pins = if has_pins { Bitmap::full(PINS) } else { None };
+        if has_pins {
+            if pins.is_none() {
+                return Err(memory);
+            }
+            // The lowest ones of a full set.
+            for _ in 0..PINS {
+                free.take_lowest();
+            }
+        }
         let block = match order {
             0 => self.free_blocks.take_lowest(),
             _ => self.free_blocks.take_run(order),
@@ -125,15 +166,14 @@ impl<M: EntryMemory> Tables<M> {
         let table = block as usize;
         self.owners[table..table + (1 << order)].fill(block as u8);
         self.by_id.insert(place, (id, block as u8));
-        self.tables[table] = Some(Table { id, first, entries_log2, free, memory, owed: true });
+        self.tables[table] =
+            Some(Table { id, first, entries_log2, free, pins, memory, owed: true });
         Ok(table)
     }
 
     /// A table none of whose entries is reserved.
     pub(super) fn any_idle(&self) -> Option<usize> {
-        self.tables.iter().position(|table| {
-            table.as_ref().is_some_and(|table| table.free.len() == 1 << table.entries_log2)
-        })
+        self.tables.iter().position(|table| table.as_ref().is_some_and(|table| table.used() == 0))
     }
 
     /// Takes a table out, with its numbers: the unit does not know it any more.

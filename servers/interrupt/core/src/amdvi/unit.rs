@@ -68,6 +68,9 @@ pub struct AmdViConfig {
     pub wait_budget: u32,
     /// Of two that concern one device the later counts.
     pub aliases: Vec<Alias>,
+    /// The ids that IOAPICs send with: the first 32 entries of their tables are for pins
+    /// ([`Source::Pins`]), whoever else may send with the same id.
+    pub io_apics: Vec<RequesterId>,
 }
 
 /// Why a unit was not taken into service.
@@ -111,6 +114,7 @@ pub struct AmdViUnit<R: AmdViRegisters, M: EntryMemory> {
     pub(super) tables: Tables<M>,
     pub(super) table_memory: Box<dyn TableMemory<M>>,
     aliases: Vec<Alias>,
+    pub(super) io_apics: Vec<RequesterId>,
     initial: Initial,
 }
 
@@ -147,9 +151,18 @@ impl<R: AmdViRegisters, M: EntryMemory> AmdViUnit<R, M> {
                 device_table.write64(offset + 8 * place, word);
             }
         }
-        let aliases = config.aliases;
-        let mut unit =
-            Self { registers, device_table, queue, log, tables, table_memory, aliases, initial };
+        let (aliases, io_apics) = (config.aliases, config.io_apics);
+        let mut unit = Self {
+            registers,
+            device_table,
+            queue,
+            log,
+            tables,
+            table_memory,
+            aliases,
+            io_apics,
+            initial,
+        };
         unit.start(found.idle(), features, budget)?;
         Ok(unit)
     }
@@ -173,7 +186,7 @@ impl<R: AmdViRegisters, M: EntryMemory> AmdViUnit<R, M> {
     /// sends as function 0 of the bus behind it (PCI Express to PCI Bridge §2.3).
     pub(super) fn table_id(&self, source: Source) -> RequesterId {
         let id = match source {
-            Source::Function(id) | Source::Device(id) => id,
+            Source::Function(id) | Source::Device(id) | Source::Pins(id) => id,
             Source::Buses { first, .. } => RequesterId::from_bits(u16::from(first) << 8),
         };
         let is_it = |alias: &&Alias| (alias.first..=alias.last).contains(&id);

@@ -136,6 +136,7 @@ impl FakeMachine {
             writes_128: true,
             wait_budget: 1000,
             aliases: Vec::new(),
+            io_apics: Vec::new(),
         };
         AmdViUnit::new(model.registers(), model.memory(), config)
     }

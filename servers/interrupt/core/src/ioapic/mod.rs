@@ -17,12 +17,15 @@
 //! only the EOI register looks at, is the pin's number (VT-d) or the remapper's entry number
 //! (AMD-Vi): below 32 on chips of up to 32 pins, where no CPU has a device's vector.
 //!
-//! [`IoApic`] drives a chip through [`IoApicRegisters`]; the formats are values.
+//! [`IoApic`] drives a chip through [`IoApicRegisters`], [`IoApics`] are all of a machine, whose pins
+//! are known by their GSI; the formats are values.
 
 mod entry;
+mod lines;
 mod registers;
 mod unit;
 
 pub use entry::{EntryForm, PinEntry, PinMessage, PinStatus, Polarity};
+pub use lines::{Chip, GsiOverlap, IoApics, LineError};
 pub use registers::{Version, offset, register};
 pub use unit::{IoApic, IoApicInitError, IoApicRegisters, PinError};

@@ -130,7 +130,7 @@ impl SourceCheck {
 impl From<Source> for SourceCheck {
     fn from(source: Source) -> Self {
         match source {
-            Source::Function(id) => SourceCheck::Compare { id, ignore: 0 },
+            Source::Function(id) | Source::Pins(id) => SourceCheck::Compare { id, ignore: 0 },
             Source::Device(id) => SourceCheck::Compare { id, ignore: 3 },
             Source::Buses { first, last } => SourceCheck::Buses { first, last },
         }

@@ -1,0 +1,53 @@
+//! IO APICs, which the MADT names.
+
+use alloc::vec::Vec;
+
+use init_core::windows::Range;
+use libsys::println;
+use tocsin_abi::limits::PAGE_BYTES;
+use tocsin_firmware::wiring::{IoApics, MAX_IO_APICS};
+use tocsin_firmware::{Blob, Madt, Signature};
+
+use super::{Device, slice};
+use crate::authority::Authority;
+
+/// The page of each that can be used. What can not is one line here, and its wires are nobody's;
+/// the interrupt server says what follows for the others.
+pub fn pages(authority: &Authority, blob: &Blob<'_>, taken: &mut Vec<Range>) -> Vec<Device> {
+    let table = match blob.find(Signature::MADT, 0).and_then(Madt::parse) {
+        Ok(table) => table,
+        Err(error) => {
+            println!("init: no IOAPIC: {error}; wires are not supported");
+            return Vec::new();
+        }
+    };
+    let found = IoApics::of(&table);
+    for bad in found.bad() {
+        println!("init: {bad}; its wires are not supported");
+    }
+    if found.too_many() {
+        println!("init: of the IOAPICs only {MAX_IO_APICS} are used");
+    }
+    let mut pages = Vec::new();
+    let mut own = Vec::new();
+    for io_apic in found.good() {
+        // Authority goes by pages.
+        let page = u64::from(io_apic.address) / PAGE_BYTES * PAGE_BYTES;
+        let range = Range::new(page, PAGE_BYTES);
+        // Two IOAPICs may share a page, and nobody else's registers may be in it.
+        if own.contains(&page) {
+            continue;
+        }
+        if let Some(other) = taken.iter().find(|it| it.start < range.end && range.start < it.end) {
+            println!(
+                "init: IOAPIC {} at {:#x} would lie in other registers ({other}); its wires are not supported",
+                io_apic.id, io_apic.address,
+            );
+            continue;
+        }
+        own.push(page);
+        pages.extend(slice(authority, range, "IOAPIC"));
+    }
+    taken.extend(own.into_iter().map(|page| Range::new(page, PAGE_BYTES)));
+    pages
+}
