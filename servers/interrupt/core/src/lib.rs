@@ -11,6 +11,7 @@
 //! | [`amdvi::AmdViRegisters`] | the unit's registers | [`amdvi::AmdViUnit`] |
 //! | [`ioapic::IoApicRegisters`] | an IOAPIC's page | [`ioapic::IoApic`] |
 //! | [`its::ItsRegisters`] | an ITS's or a redistributor's frame | [`its::ItsUnit`], [`its::enable_lpis`] |
+//! | [`gicd::GicdRegisters`] | the distributor's frame | [`gicd::Distributor`] |
 //! | [`vtd::DmaRegion`] | tables and queues in memory | all |
 //! | [`amdvi::EntryMemory`] | the same, with writes of 128 bits | [`amdvi::AmdViUnit`] |
 //! | [`its::TableMemory`] | memory for the tables of devices to come | [`its::ItsUnit`], [`amdvi::AmdViUnit`] |
@@ -35,6 +36,7 @@ extern crate alloc;
 pub mod amdvi;
 mod backend;
 mod compat;
+pub mod gicd;
 mod ids;
 pub mod ioapic;
 pub mod its;

@@ -16,6 +16,8 @@
 mod amdvi;
 mod amdvi_memory;
 mod amdvi_registers;
+mod gicd;
+mod gicd_registers;
 mod ioapic;
 mod its;
 mod its_bring_up;
@@ -31,6 +33,8 @@ mod vtd_registers;
 pub use amdvi::{AmdViModel, AmdViOptions};
 pub use amdvi_memory::AmdViRegion;
 pub use amdvi_registers::AmdViModelRegisters;
+pub use gicd::{GicdModel, GicdOptions};
+pub use gicd_registers::GicdFrame;
 pub use ioapic::{ChipOptions, IoApicModel, ModelChip, Sent};
 pub use its::{ItsDrop, ItsModel, ItsOptions, ItsOutcome};
 pub use its_bring_up::{FakeItsUnit, ItsSetup};

@@ -60,6 +60,6 @@ const fn reject(value: u64, reserved: u64, field: &'static str) -> Result<(), Ma
 }
 
 /// Bits `low + width - 1 : low` of a value, `width` below 64.
-const fn bits(value: u64, low: u32, width: u32) -> u64 {
+pub(crate) const fn bits(value: u64, low: u32, width: u32) -> u64 {
     value >> low & ((1 << width) - 1)
 }
