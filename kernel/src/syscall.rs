@@ -460,6 +460,7 @@ fn dispatch(kernel: &System, cx: Cx, number: u64, a: Arguments) -> Outcome {
         Syscall::ControlInfo => kernel.control_info(cx, h, a[1]),
         Syscall::VectorDrain => kernel.vector_drain(cx, h, a[1], a[2]),
         Syscall::MessageAcknowledge => kernel.message_acknowledge(cx, h),
+        Syscall::MessageBinding => kernel.message_binding(cx, h),
         Syscall::DebugWrite => kernel.debug_write(cx, h, a[1], a[2]),
         Syscall::DebugBind => kernel.debug_bind(cx, h, handle(a[1]), a[2]),
         Syscall::DebugRead => kernel.debug_read(cx, h, a[1], a[2]),

@@ -417,6 +417,24 @@ impl<P: Platform> Kernel<P> {
         Ok(0)
     }
 
+    /// `message_binding`.
+    ///
+    /// # Errors
+    /// Those of the call.
+    pub fn message_binding(&self, cx: Cx, handle: Handle) -> Outcome {
+        let id = self.need_message(cx, handle, Rights::CONTROL)?;
+        let node = &self.messages.get(id).node;
+        if !self.is_tied(node) {
+            return Err(Error::NotBound.into());
+        }
+        let port = node.port.get();
+        let frame = self.frame(cx);
+        frame.set_value(0, u64::from(port.index()));
+        frame.set_value(1, self.ports.get(port).payer.get().index().into());
+        frame.set_value(2, node.key.get());
+        Ok(0)
+    }
+
     /// `message_rate`.
     ///
     /// # Errors

@@ -241,6 +241,9 @@ syscalls! {
     /// nothing is held: it was acknowledged before, or what came was an edge or a
     /// `message_signal`.
     MessageAcknowledge = 78, message_acknowledge(message: Handle) -> ["0"] ! [BadState];
+    /// Where a message's packets go, for the inspector: two numbers that tell ports and the
+    /// processes that made them apart while they live, and the key.
+    MessageBinding = 79, message_binding(message: Handle) -> ["0", "port", "process", "key"] ! [NotBound];
 
     /// Adds text to the kernel's log, at most 256 bytes.
     DebugWrite = 80, debug_write(log: Handle, text: u64, size_bytes: u64) -> ["0"] ! [BadAddress, BadSize];

@@ -80,6 +80,7 @@ const ROWS: &[Row] = &[
     Row(Syscall::ControlInfo, &[Object(Kind::MessageControl, Rights::READ), Value(0)]),
     Row(Syscall::VectorDrain, &[Object(Kind::MessageControl, Rights::CONTROL), Value(0), Value(0)]),
     Row(Syscall::MessageAcknowledge, &[Object(Kind::Message, Rights::BIND)]),
+    Row(Syscall::MessageBinding, &[Object(Kind::Message, Rights::CONTROL)]),
     Row(Syscall::DebugWrite, &[Object(Kind::DebugLog, Rights::WRITE), Value(0), Value(0)]),
     Row(Syscall::DebugBind, &[Object(Kind::DebugLog, Rights::BIND), Object(Kind::Port, Rights::BIND), Value(0)]),
     Row(Syscall::DebugRead, &[Object(Kind::DebugLog, Rights::READ), Value(0), Value(0)]),

@@ -71,6 +71,7 @@ pub fn dispatch(kernel: &Kernel<FakePlatform>, cx: Cx, number: u64, a: Arguments
         Syscall::MessageCreate => kernel.message_create(cx, h, a[1], a[2], a[3]),
         Syscall::MessageActivate => kernel.message_activate(cx, h, a[1], a[2], a[3]),
         Syscall::MessageAcknowledge => kernel.message_acknowledge(cx, h),
+        Syscall::MessageBinding => kernel.message_binding(cx, h),
         Syscall::MachineEnd => kernel.machine_end(cx, h, a[1]),
         Syscall::MessageSettle => kernel.message_settle(cx, h),
         Syscall::MessageDeactivate => kernel.message_deactivate(cx, h),

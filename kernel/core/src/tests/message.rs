@@ -13,6 +13,7 @@ use super::message_model::{Handed, Model};
 use super::message_ops::{CLIENTS, Op, op};
 use super::platform::{FIRST_VECTOR, TICKS_PER_NS};
 use super::world::{Actor, Answer, SCRATCH, SMALL, World, cases, without};
+use crate::arena::Id;
 use crate::level::Held;
 use crate::thread::State;
 use crate::vectors::Use;
@@ -371,6 +372,23 @@ impl Rig {
         assert_eq!(result, Err(Error::TimedOut));
     }
 
+    /// The inspector's view: whose port, made by whom, under which key.
+    fn compare_binding(&self, id: usize, bound: Option<(usize, u64, usize)>) {
+        let result = self.server(Syscall::MessageBinding, &[self.served[id]]);
+        let Some((client, key, _)) = bound else {
+            assert_eq!(result, Err(Error::NotBound), "message {id}");
+            return;
+        };
+        assert_eq!(result, Ok(0), "message {id}");
+        let [port, process, k, ..] = self.world.values(self.world.root.thread);
+        assert_eq!(k, key, "message {id}");
+        let owner = self.clients[client].process;
+        assert_eq!(process, u64::from(owner.index()), "message {id}");
+        // Each client has one port.
+        let port = self.world.k.ports.get(Id::new(port as u32));
+        assert_eq!(port.payer.get(), owner, "message {id}");
+    }
+
     fn compare(&mut self) {
         self.model.check();
         if let Some(Handed { client, key, count }) = self.model.handed.take() {
@@ -401,6 +419,7 @@ impl Rig {
             assert_eq!(status.state, message.state);
             assert_eq!(status.vector, message.vector.map_or(0, |vector| vector.1));
             assert_eq!((status.address, status.data), (0xfee0_0000, 7), "the pair never changes");
+            self.compare_binding(id, message.bound);
         }
         let live = self.model.messages.iter().filter(|message| message.alive).count();
         assert_eq!(self.world.k.messages.live() as usize, live);
