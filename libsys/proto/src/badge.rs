@@ -39,6 +39,10 @@ pub const fn client_of(badge: u64) -> Option<u32> {
     }
 }
 
+/// The badge of the inspector, which may read everybody's rows at an interrupt server and ask
+/// for nothing else.
+pub const INSPECT: u64 = 1 << 36;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -58,7 +62,7 @@ mod tests {
     fn clients_are_devices_and_servers_of_the_platform() {
         assert_eq!(client_of(of_device(0x00f8)), Some(0xf8));
         assert_eq!(client_of(of_platform(0xf8)), Some(0x1_00f8));
-        for badge in [0, 0xf8, CLIENT | 0x1_0000, PLATFORM | CLIENT, 1 << 33, u64::MAX] {
+        for badge in [0, 0xf8, CLIENT | 0x1_0000, PLATFORM | CLIENT, 1 << 33, INSPECT, u64::MAX] {
             assert_eq!(client_of(badge), None, "{badge:#x}");
         }
     }

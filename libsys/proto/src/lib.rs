@@ -34,5 +34,5 @@ pub mod wire;
 mod tests;
 
 pub use store::StoreKind;
-pub use text::{TEXT_BYTES, Text};
+pub use text::{ProgramName, TEXT_BYTES, Text};
 pub use wire::{DecodeError, ErrorCode, Frame, Nothing, Operation, Refusal, Reply, Words};

@@ -77,27 +77,7 @@ fn allocated_has_a_handle_per_message() {
 
 #[test]
 fn inspector_replies_round_trip() {
-    reply_round_trip(interrupt::Description(None), 0);
-    let row = interrupt::MessageRow {
-        next: 7,
-        id: MessageId(6),
-        owner: 0x0018,
-        kind: StoreKind::DeviceArray,
-        state: interrupt::RowState::Quarantined,
-        vector: 0x80,
-        cpu: 1,
-        entry: Some(0xffff),
-        device: None,
-    };
-    reply_round_trip(interrupt::Description(Some(row)), 0);
-    let row = interrupt::MessageRow { device: Some(u32::MAX), ..row };
-    reply_round_trip(interrupt::Description(Some(row)), 0);
-    for remapper in [
-        interrupt::RemapperKind::None,
-        interrupt::RemapperKind::VtD,
-        interrupt::RemapperKind::Its,
-        interrupt::RemapperKind::AmdVi,
-    ] {
+    for remapper in interrupt::RemapperKind::ALL {
         reply_round_trip(
             interrupt::Information {
                 remapper,

@@ -5,7 +5,7 @@ mod reader;
 
 pub(crate) use declare::{operation, protocol};
 pub use reader::Reader;
-pub(crate) use reader::{get_entry, put_entry};
+pub(crate) use reader::{Bits, get_entry, put_entry};
 
 use tocsin_abi::limits::IPC_WORDS;
 

@@ -3,11 +3,16 @@
 //! The badge of the caller is its device ([`crate::badge`]); a request without one is
 //! answered `NotAClient`. A message's id is good for the client that allocated it only.
 
+mod rows;
 mod types;
 
+pub use rows::{
+    Arrives, Binding, ClientRow, Counters, Cursor, Description, DeviceKind, Event, MessageRow, Row,
+    RowState, ServerRow, SpaceRow,
+};
 pub use types::{
-    Activated, Allocated, Contiguity, Description, DomainRow, FaultCount, Information, MessageId,
-    MessageIds, MessageRow, RemapperKind, RowState,
+    Activated, Allocated, Contiguity, DomainRow, FaultCount, Information, MessageId, MessageIds,
+    RemapperKind,
 };
 
 use crate::wire::{operation, protocol};
@@ -65,7 +70,7 @@ protocol! {
         Block,
         /// Let through again.
         Unblock,
-        /// Inspect one message after another.
+        /// Inspect the domain tree, some rows at a time.
         Describe,
         /// Inspect the server.
         Info,
@@ -179,17 +184,18 @@ operation! { SetAffinity = 5, handles 0 => Activated;
     get(reader) { Ok(SetAffinity { id: MessageId(reader.word()?), cpus: reader.word()? }) }
 }
 
-/// The next of the caller's messages, from `cursor` on; start with zero. The system's own
-/// servers see everybody's.
+/// Rows of the domain tree. A client sees itself and its own messages; the inspector
+/// ([`crate::badge::INSPECT`]) sees everything. Every message that lives from the first
+/// request of a walk to the last is in exactly one of its rows.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Describe {
-    /// Zero, or [`MessageRow::next`] of the row before.
-    pub cursor: u64,
+    /// [`Cursor::START`], or [`Description::next`] of the reply before.
+    pub cursor: Cursor,
 }
 
 operation! { Describe = 8, handles 0 => Description;
-    put(request, words) { words.put(request.cursor); }
-    get(reader) { Ok(Describe { cursor: reader.word()? }) }
+    put(request, words) { words.put(request.cursor.0); }
+    get(reader) { Ok(Describe { cursor: Cursor(reader.word()?) }) }
 }
 
 /// What the server has to give.

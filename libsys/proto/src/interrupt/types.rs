@@ -2,7 +2,7 @@
 
 use super::ALLOC_MAX;
 use crate::wire::{Reader, get_entry, no_handles, put_entry};
-use crate::{DecodeError, Reply, StoreKind, Words};
+use crate::{DecodeError, Reply, Words};
 
 /// The interrupt server's name for a message.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
@@ -104,92 +104,6 @@ impl Reply for Activated {
     }
 }
 
-/// Life of a message as the server sees it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[repr(u8)]
-pub enum RowState {
-    /// Has an entry and a pair, no vector.
-    Reserved = 0,
-    /// Has a vector.
-    Active = 1,
-    /// Has a vector; its entry is off.
-    Blocked = 2,
-    /// Freed; its numbers wait for the hardware to forget them.
-    Quarantined = 3,
-}
-
-/// One message for the inspector.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct MessageRow {
-    /// Cursor for the row after this.
-    pub next: u64,
-    /// Its id.
-    pub id: MessageId,
-    /// The client: a requester id, or a platform client ([`crate::badge::client_of`]).
-    pub owner: u32,
-    /// Where the pair is kept.
-    pub kind: StoreKind,
-    /// State.
-    pub state: RowState,
-    /// Vector, on aarch64 the INTID; zero without one.
-    pub vector: u16,
-    /// CPU of the vector.
-    pub cpu: u8,
-    /// Remapper entry, by the number that the device's pair holds: VT-d's index into the one
-    /// table that all devices share, or an ITS's EventID, of which each device has its own from
-    /// 0. `None` on a machine without remapper.
-    pub entry: Option<u32>,
-    /// The DeviceID that the pair has to be written with, where entries are each device's
-    /// own (ITS). Messages of one client may differ in it: an IMS write is DMA, and may carry
-    /// another id than an MSI-X message.
-    pub device: Option<u32>,
-}
-
-/// Reply to `Describe`: a row, or no words after the last one.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Description(pub Option<MessageRow>);
-
-impl Reply for Description {
-    fn put(&self, words: &mut Words) {
-        let Some(row) = self.0 else { return };
-        words.put(row.next);
-        words.put(row.id.0);
-        words.put(
-            u64::from(row.vector)
-                | (row.kind as u64) << 16
-                | (row.state as u64) << 24
-                | u64::from(row.cpu) << 32,
-        );
-        words.put(u64::from(row.owner));
-        put_entry(words, row.entry);
-        put_entry(words, row.device);
-    }
-
-    fn get(reader: &mut Reader<'_>, handles: usize) -> Result<Self, DecodeError> {
-        no_handles(handles)?;
-        if reader.left() == 0 {
-            return Ok(Description(None));
-        }
-        let (next, id) = (reader.word()?, MessageId(reader.word()?));
-        let mut bits = reader.bits()?;
-        let vector = bits.half();
-        let kind = StoreKind::from_code(u64::from(bits.byte()))?;
-        let state = match bits.byte() {
-            0 => RowState::Reserved,
-            1 => RowState::Active,
-            2 => RowState::Blocked,
-            3 => RowState::Quarantined,
-            _ => return Err(DecodeError::BadValue),
-        };
-        let cpu = bits.byte();
-        bits.end()?;
-        let owner = reader.small()?;
-        let (entry, device) = (get_entry(reader)?, get_entry(reader)?);
-        let row = MessageRow { next, id, owner, kind, state, vector, cpu, entry, device };
-        Ok(Description(Some(row)))
-    }
-}
-
 /// Which back end the server runs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]
@@ -203,6 +117,32 @@ pub enum RemapperKind {
     Its = 2,
     /// An AMD IOMMU: each device has entries of its own.
     AmdVi = 3,
+}
+
+impl RemapperKind {
+    /// Every kind.
+    pub const ALL: [RemapperKind; 4] =
+        [RemapperKind::None, RemapperKind::VtD, RemapperKind::Its, RemapperKind::AmdVi];
+
+    /// The kind with this number.
+    ///
+    /// # Errors
+    /// `BadValue` for a number that no kind has.
+    pub fn from_code(code: u8) -> Result<RemapperKind, DecodeError> {
+        let is_it = |kind: &RemapperKind| *kind as u8 == code;
+        RemapperKind::ALL.into_iter().find(is_it).ok_or(DecodeError::BadValue)
+    }
+
+    /// Name for people.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            RemapperKind::None => "none",
+            RemapperKind::VtD => "VT-d",
+            RemapperKind::Its => "ITS",
+            RemapperKind::AmdVi => "AMD-Vi",
+        }
+    }
 }
 
 /// A level of the hierarchy as numbers: how many there are and how many are free.
@@ -252,13 +192,7 @@ impl Reply for Information {
     fn get(reader: &mut Reader<'_>, handles: usize) -> Result<Self, DecodeError> {
         no_handles(handles)?;
         let mut bits = reader.bits()?;
-        let remapper = match bits.byte() {
-            0 => RemapperKind::None,
-            1 => RemapperKind::VtD,
-            2 => RemapperKind::Its,
-            3 => RemapperKind::AmdVi,
-            _ => return Err(DecodeError::BadValue),
-        };
+        let remapper = RemapperKind::from_code(bits.byte())?;
         let isolated = bits.flag();
         bits.end()?;
         let entries = DomainRow::get(reader)?;

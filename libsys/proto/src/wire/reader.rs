@@ -53,6 +53,11 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// The words that were not read yet.
+    pub(crate) const fn rest(&self) -> &'a [u64] {
+        self.rest
+    }
+
     #[inline]
     pub(crate) fn finish(&self) -> Result<(), DecodeError> {
         if self.rest.is_empty() { Ok(()) } else { Err(DecodeError::WrongLength) }
@@ -89,6 +94,11 @@ impl Bits {
         let field = self.0 & 1 == 1;
         self.0 >>= 1;
         field
+    }
+
+    /// The next byte as flags.
+    pub(crate) fn flags(&mut self) -> Bits {
+        Bits(self.byte().into())
     }
 
     /// Refuses bits that no field took.
