@@ -58,6 +58,9 @@ pub enum Grant {
     Device(String),
     /// `mint:<name>`: may call this endpoint and make copies with any badge: may speak in the name of any device.
     Mint(String),
+    /// `inspect:<name>`: may read from this endpoint, an interrupt server's, what it has given to everybody, and ask for
+    /// nothing else.
+    Inspect(String),
     /// `module:<name>`: the boot module with this name, read only, to start processes from.
     Module(String),
 }
@@ -83,6 +86,7 @@ impl Grant {
             | Grant::Endpoint(_)
             | Grant::Device(_)
             | Grant::Mint(_)
+            | Grant::Inspect(_)
             | Grant::Module(_) => false,
         }
     }
@@ -105,7 +109,10 @@ impl Grant {
     /// The endpoint that this grant lets its holder call.
     pub fn calls(&self) -> Option<&str> {
         match self {
-            Grant::Endpoint(name) | Grant::Device(name) | Grant::Mint(name) => Some(name),
+            Grant::Endpoint(name)
+            | Grant::Device(name)
+            | Grant::Mint(name)
+            | Grant::Inspect(name) => Some(name),
             _ => None,
         }
     }
@@ -131,6 +138,7 @@ impl fmt::Display for Grant {
             Grant::Endpoint(name) => write!(f, "endpoint:{name}"),
             Grant::Device(name) => write!(f, "device:{name}"),
             Grant::Mint(name) => write!(f, "mint:{name}"),
+            Grant::Inspect(name) => write!(f, "inspect:{name}"),
             Grant::Module(name) => write!(f, "module:{name}"),
         }
     }
@@ -183,7 +191,7 @@ impl FromStr for Grant {
                 "debug-log" => Grant::DebugLog,
                 "debug-write" => Grant::DebugWrite,
                 "debug-stats" => Grant::DebugStats,
-                "ioport" | "receive" | "endpoint" | "device" | "mint" | "module" => {
+                "ioport" | "receive" | "endpoint" | "device" | "mint" | "inspect" | "module" => {
                     return Err(bad(format!("needs a name, as in {text}:<name>")));
                 }
                 _ => return Err(bad("no such grant".to_string())),
@@ -209,6 +217,7 @@ impl FromStr for Grant {
             "endpoint" => Grant::Endpoint(owned),
             "device" => Grant::Device(owned),
             "mint" => Grant::Mint(owned),
+            "inspect" => Grant::Inspect(owned),
             "module" => Grant::Module(owned),
             _ => return Err(bad("no such grant".to_string())),
         })

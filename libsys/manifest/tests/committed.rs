@@ -70,6 +70,8 @@ fn authority_is_where_it_belongs() {
         for driver in &manifest.drivers {
             let may_mint = |grant: &Grant| matches!(grant, Grant::Mint(_));
             assert!(!driver.program.grants.iter().any(may_mint), "{name}");
+            let may_inspect = |grant: &Grant| matches!(grant, Grant::Inspect(_));
+            assert!(!driver.program.grants.iter().any(may_inspect), "{name}");
         }
         let urgent = manifest.program("interrupt").unwrap().priority;
         assert!(manifest.programs().all(|program| program.priority <= urgent));

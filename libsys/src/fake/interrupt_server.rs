@@ -171,7 +171,7 @@ impl State {
                 sys::message_unblock(self.entry(ask.id)?.message).map_err(|_| Error::BadState)?;
                 Ok(Nothing.frame())
             }
-            Request::Describe(_) => Ok(Description(None).frame()),
+            Request::Describe(_) => Ok(Description::default().frame()),
             Request::Info(_) => {
                 let active = self.entries.values().filter(|entry| entry.is_active).count() as u32;
                 let Limits { entries, vectors, is_isolated } = self.limits;

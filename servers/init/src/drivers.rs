@@ -2,12 +2,13 @@
 
 use alloc::format;
 
-use init_control::{Release, SYSTEM_BADGE, SetQuota};
+use init_control::{Release, SYSTEM_BADGE, SetOwner, SetQuota};
 use libsys::ipc::{self, AskError};
 use libsys::object::{Capability, Endpoint};
 use libsys::{println, sys};
 use tocsin_abi::{Handle, Rights};
 use tocsin_manifest::Driver;
+use tocsin_proto::ProgramName;
 use tocsin_proto::pci::{Claim, Error};
 
 use crate::fatal::{Context, Fatal};
@@ -67,8 +68,26 @@ impl Devices {
             pci: Endpoint::own(pci),
             interrupt: Endpoint::own(interrupt),
         };
+        self.set_owner(driver, &claimed)?;
         self.set_quota(driver, &claimed)?;
         Ok(Some(claimed))
+    }
+
+    /// For the inspector: whose the device is now.
+    fn set_owner(&self, driver: &Driver, claimed: &Claimed) -> Result<(), Fatal> {
+        let name = &driver.program.name;
+        // A manifest allows no name that does not fit.
+        let (Some(interrupt), Some(fits)) = (&self.interrupt, ProgramName::new(name)) else {
+            return Ok(());
+        };
+        let kind = Some((driver.device.vendor, driver.device.device));
+        let owner = SetOwner { client: claimed.requester.into(), kind, name: fits };
+        let what = format!("{name}: saying that it is its device's driver");
+        let reply = ipc::call(interrupt.handle(), SetOwner::LABEL, &owner.words(), &[]);
+        match reply.context(&what)?.label {
+            0 => Ok(()),
+            code => Err(Fatal(format!("{what}: refused with {code}"))),
+        }
     }
 
     fn set_quota(&self, driver: &Driver, claimed: &Claimed) -> Result<(), Fatal> {

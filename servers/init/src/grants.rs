@@ -183,6 +183,13 @@ impl<'a> Grants<'a> {
                 let rights = CALL | Rights::MINT | Rights::REVOKE;
                 spawner.grant(name, self.find(name)?, rights, 0).context("grant")?;
             }
+            Grant::Inspect(name) => {
+                let name_there = format!("inspect:{name}");
+                let endpoint = self.find(name)?;
+                spawner
+                    .grant(&name_there, endpoint, Rights::CALL, badge::INSPECT)
+                    .context("grant")?;
+            }
             Grant::Module(name) => {
                 let module = self.modules.open(name)?;
                 let values = (module.bytes.len() as u64, 0);

@@ -1,13 +1,8 @@
 //! Between the protocol's words and the core's types.
 
-use interrupt_core::its::DeviceId;
-use interrupt_core::{
-    Contiguity, CpuEvent, CpuSet, Domain, EntryName, Error, Kind, MessageInfo, MessageState,
-};
+use interrupt_core::{Contiguity, CpuEvent, CpuSet, Domain, EntryName, Error, Kind};
 use tocsin_proto::StoreKind;
-use tocsin_proto::interrupt::{
-    self, Activated, DomainRow, Information, MessageId, MessageRow, RemapperKind, RowState,
-};
+use tocsin_proto::interrupt::{self, Activated, DomainRow, Information, RemapperKind};
 
 /// The core's error as the protocol's.
 pub fn error(error: Error<tocsin_abi::Error>) -> interrupt::Error {
@@ -65,29 +60,14 @@ pub fn activated(event: CpuEvent, entry: Option<EntryName>) -> Activated {
     }
 }
 
-/// A message for the inspector; `next` leads to the one after it.
-pub fn row(info: &MessageInfo, next: u64) -> MessageRow {
-    let event = info.event.map(|event| activated(event, info.name));
-    MessageRow {
-        next,
-        id: MessageId(info.id.bits()),
-        owner: info.client.bits(),
-        kind: match info.kind {
-            Kind::PciMsi => StoreKind::PciMsi,
-            Kind::Msix => StoreKind::MsiX,
-            Kind::DeviceArray => StoreKind::DeviceArray,
-            Kind::QueueMemory => StoreKind::QueueMemory,
-            Kind::Registers => StoreKind::Registers,
-        },
-        state: match info.state {
-            MessageState::Reserved => RowState::Reserved,
-            MessageState::Active => RowState::Active,
-            MessageState::Blocked => RowState::Blocked,
-        },
-        vector: event.map_or(0, |event| event.vector),
-        cpu: event.map_or(0, |event| event.cpu),
-        entry: info.name.map(|entry| entry.number),
-        device: info.name.and_then(|entry| entry.device).map(DeviceId::bits),
+/// The same, for rows.
+pub fn store_kind(kind: Kind) -> StoreKind {
+    match kind {
+        Kind::PciMsi => StoreKind::PciMsi,
+        Kind::Msix => StoreKind::MsiX,
+        Kind::DeviceArray => StoreKind::DeviceArray,
+        Kind::QueueMemory => StoreKind::QueueMemory,
+        Kind::Registers => StoreKind::Registers,
     }
 }
 

@@ -7,6 +7,7 @@ extern crate alloc;
 mod answer;
 mod arch;
 mod find;
+mod inspect;
 mod kernel;
 mod machine;
 mod memory;

@@ -3,20 +3,21 @@
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
-use init_control::{ClientGone, SYSTEM_BADGE, SetDevice, SetQuota, SetSource};
+use init_control::{ClientGone, SYSTEM_BADGE, SetDevice, SetOwner, SetQuota, SetSource};
 use interrupt_core::{
-    AllocRequest, BackEnd, ClientId, Core, Domain, Error as CoreError, FaultOwner, MessageId,
+    AllocRequest, BackEnd, ClientId, Core, Error as CoreError, FaultOwner, MessageId,
 };
 use libsys::ipc::Request;
 use libsys::object::now_ns;
 use libsys::println;
 use tocsin_abi::{Packet, PacketKind};
 use tocsin_proto::interrupt::{
-    ALLOC_MAX, Alloc, Description, Error, FaultCount, RemapperKind, Request as Asked,
+    ALLOC_MAX, Alloc, Error, FaultCount, RemapperKind, Request as Asked,
 };
 use tocsin_proto::{Nothing, badge};
 
 use crate::answer;
+use crate::inspect::Owners;
 use crate::kernel::Kernel;
 use crate::policy::Policy;
 use crate::pulse::Pulse;
@@ -40,8 +41,11 @@ struct Held {
 
 /// The service.
 pub struct Interrupts<B: BackEnd> {
-    core: Core<B, Kernel>,
-    remapper: RemapperKind,
+    pub(crate) core: Core<B, Kernel>,
+    pub(crate) remapper: RemapperKind,
+    pub(crate) owners: Owners,
+    /// Requests and packets that may have changed something.
+    pub(crate) changes: u64,
     policy: Policy,
     pulse: Pulse,
     /// Writes that the remapper stopped and recorded, by who sent them.
@@ -57,7 +61,16 @@ impl<B: BackEnd> Interrupts<B> {
         policy: Policy,
         pulse: Pulse,
     ) -> Self {
-        Self { core, remapper, policy, pulse, faults: BTreeMap::new(), held: Vec::new() }
+        Self {
+            core,
+            remapper,
+            owners: Owners::default(),
+            changes: 0,
+            policy,
+            pulse,
+            faults: BTreeMap::new(),
+            held: Vec::new(),
+        }
     }
 
     /// Does what a client asks and writes the reply.
@@ -96,9 +109,7 @@ impl<B: BackEnd> Interrupts<B> {
             }
             Asked::Faults(_) => {
                 self.read_faults();
-                let own = client.requester().and_then(|id| self.faults.get(&id.bits()));
-                let faults = own.copied().unwrap_or(0);
-                reply.ok(&FaultCount { faults });
+                reply.ok(&FaultCount { faults: self.faults_of(client) });
                 return Ok(());
             }
         }
@@ -120,15 +131,10 @@ impl<B: BackEnd> Interrupts<B> {
         Ok(())
     }
 
-    /// The message number `cursor` in the order of the domain tree, of all of a client's
-    /// own: no driver learns of another's messages (invariant 1).
-    fn describe(&self, client: Option<ClientId>, cursor: u64) -> Description {
-        let mut messages = self.core.describe().filter_map(|domain| match domain {
-            Domain::Message(info) if client.is_none_or(|it| it == info.client) => Some(info),
-            _ => None,
-        });
-        let place = usize::try_from(cursor).unwrap_or(usize::MAX);
-        Description(messages.nth(place).map(|info| answer::row(&info, cursor + 1)))
+    /// Writes of a client's device that the remapper stopped and recorded.
+    pub fn faults_of(&self, client: ClientId) -> u64 {
+        let own = client.requester().and_then(|id| self.faults.get(&id.bits()));
+        own.copied().unwrap_or(0)
     }
 
     /// Does what init and pci say of a client.
@@ -139,6 +145,10 @@ impl<B: BackEnd> Interrupts<B> {
                 let client = ClientId::from_bits(gone.client).ok_or(Error::Malformed)?;
                 self.core.client_gone(client);
                 return Ok(());
+            }
+            SetOwner::LABEL => {
+                let set = SetOwner::decode(words).ok_or(Error::Malformed)?;
+                return self.owners.set(&set).ok_or(Error::Malformed);
             }
             SetQuota::LABEL => {
                 self.policy.set_quota(SetQuota::decode(words).ok_or(Error::Malformed)?)
@@ -223,19 +233,17 @@ impl<B: BackEnd> Interrupts<B> {
     pub fn call(&mut self, request: Request, words: &[u64], reply: &mut Reply) {
         let client = badge::client_of(request.badge).and_then(ClientId::from_bits);
         let result = if let Some(client) = client {
+            self.changes += 1;
             match Asked::decode(request.label, words, request.handles) {
                 Ok(asked) => self.answer(client, &asked, reply),
                 Err(error) => Err(error.into()),
             }
         } else if request.badge == SYSTEM_BADGE {
-            match Asked::decode(request.label, words, request.handles) {
-                // The inspector's view: everybody's.
-                Ok(Asked::Describe(ask)) => {
-                    reply.ok(&self.describe(None, ask.cursor));
-                    Ok(())
-                }
-                _ => self.system(request.label, words).map(|()| reply.ok(&Nothing)),
-            }
+            self.changes += 1;
+            self.system(request.label, words).map(|()| reply.ok(&Nothing))
+        } else if request.badge == badge::INSPECT {
+            // It leaves everything as it is, the quarantine too.
+            return self.show(request, words, reply);
         } else {
             Err(Error::NotAClient)
         };
@@ -243,6 +251,19 @@ impl<B: BackEnd> Interrupts<B> {
             reply.refuse(error);
         }
         self.tidy();
+    }
+
+    /// Answers the inspector, who may look at everything and ask for nothing else.
+    #[cold]
+    fn show(&mut self, request: Request, words: &[u64], reply: &mut Reply) {
+        match Asked::decode(request.label, words, request.handles) {
+            Ok(Asked::Describe(ask)) => reply.ok(&self.describe(None, ask.cursor)),
+            Ok(Asked::Info(_)) => {
+                reply.ok(&answer::information(self.core.describe(), self.remapper));
+            }
+            Ok(_) => reply.refuse(Error::NotAClient),
+            Err(error) => reply.refuse(error.into()),
+        }
     }
 
     /// Ends messages that their client could not be given.
@@ -257,6 +278,7 @@ impl<B: BackEnd> Interrupts<B> {
 
     /// Takes a packet of the kernel's or of the timer.
     pub fn packet(&mut self, packet: Packet) {
+        self.changes += 1;
         match PacketKind::from_code(packet.kind) {
             Some(PacketKind::Orphaned) => {
                 // Its driver died, or gave the handle back without a `free`.

@@ -16,6 +16,7 @@ use tocsin_proto::pci::{Claim, Enables, MsiMask, MsiUnmask, MsiWrite};
 use tocsin_proto::{StoreKind, badge};
 
 use crate::harness::{Failure, Outcome, same, skip, wrong};
+use crate::inspect;
 use crate::kit::{self, Ctx, Own};
 
 /// QEMU's `edu` device.
@@ -129,12 +130,7 @@ impl Client {
 
     /// Every row that the server shows of its messages.
     pub fn described(&self) -> Result<Vec<MessageRow>, IrqError> {
-        let (mut rows, mut cursor) = (Vec::new(), 0);
-        while let Some(row) = ask(self.h(), &irq::Describe { cursor })?.0 {
-            cursor = row.next;
-            rows.push(row);
-        }
-        Ok(rows)
+        Ok(inspect::messages(&inspect::walk(self.h(), irq::Cursor::START)?.0))
     }
 
     /// What the server has to give.

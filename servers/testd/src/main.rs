@@ -20,6 +20,7 @@ mod faults;
 mod handles;
 mod harness;
 mod hostile;
+mod inspect;
 mod interrupt;
 mod ipc;
 mod ipc_death;
@@ -66,7 +67,8 @@ const KERNEL: &[&[Test]] = &[
 ];
 
 /// Tests of the servers, and of devices through them.
-const SERVERS: &[&[Test]] = &[interrupt::TESTS, pci::TESTS, store::TESTS, device::TESTS];
+const SERVERS: &[&[Test]] =
+    &[interrupt::TESTS, inspect::TESTS, pci::TESTS, store::TESTS, device::TESTS];
 
 /// What the hostile server may not achieve.
 const HOSTILE: &[&[Test]] = &[hostile::TESTS];

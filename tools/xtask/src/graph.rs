@@ -96,6 +96,9 @@ fn edge(holder: &str, grant: &Grant) -> String {
                 endpoint(name)
             )
         }
+        Grant::Inspect(name) => {
+            format!("{}    {holder} -> {} [label = \"inspects\"];\n", node(name), endpoint(name))
+        }
         other => {
             let thing = id("machine", &other.to_string());
             format!(

@@ -137,12 +137,9 @@ impl Description {
         !self.rows.is_full() && 1 + used + ROW_WORDS <= IPC_WORDS
     }
 
-    /// Adds a row; gives it back when there is no room.
-    ///
-    /// # Errors
-    /// The row.
-    pub fn push(&mut self, row: Row) -> Result<(), Row> {
-        if self.has_room() { self.rows.push(row) } else { Err(row) }
+    /// Adds a row, and says whether there was room for it.
+    pub fn push(&mut self, row: Row) -> bool {
+        self.has_room() && self.rows.push(row).is_ok()
     }
 }
 

@@ -10,6 +10,8 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+use tocsin_proto::ProgramName;
+
 /// Badge of the handles with which `init` and `pci` speak to other servers themselves. No device has it: a device's badge has bit 32 set and bit 33 clear
 /// (`tocsin_proto::badge`).
 pub const SYSTEM_BADGE: u64 = 1 << 33;
@@ -145,6 +147,48 @@ impl NotStarted {
             *bytes = word.to_le_bytes();
         }
         core::str::from_utf8(&name).is_ok().then_some(Self { name })
+    }
+}
+
+/// To the interrupt server, from [`SYSTEM_BADGE`] only: which program drives this client's
+/// device, and what the device is. For the inspector; nothing is decided by it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct SetOwner {
+    /// The client.
+    pub client: u32,
+    /// Vendor and device id of a PCI device.
+    pub kind: Option<(u16, u16)>,
+    /// The program's name in the manifest.
+    pub name: ProgramName,
+}
+
+impl SetOwner {
+    /// Its label.
+    pub const LABEL: u32 = 0x110;
+
+    /// As IPC words.
+    #[must_use]
+    pub fn words(self) -> [u64; 2 + ProgramName::WORDS] {
+        let mut words = [0; 2 + ProgramName::WORDS];
+        words[0] = self.client.into();
+        words[1] = self
+            .kind
+            .map_or(0, |(vendor, device)| u64::from(vendor) | u64::from(device) << 16 | 1 << 32);
+        words[2..].copy_from_slice(&self.name.words());
+        words
+    }
+
+    /// From IPC words; `None` unless they are exactly such a request.
+    #[must_use]
+    pub fn decode(words: &[u64]) -> Option<Self> {
+        let [client, kind, ref name @ ..] = *words else { return None };
+        let kind = match (kind >> 32, kind as u16, (kind >> 16) as u16) {
+            (0, 0, 0) => None,
+            (1, vendor, device) => Some((vendor, device)),
+            _ => return None,
+        };
+        let name = ProgramName::from_words(name.try_into().ok()?)?;
+        Some(Self { client: client_from(client)?, kind, name })
     }
 }
 
@@ -306,6 +350,23 @@ mod tests {
             assert_eq!(SetQuota::decode(words), None, "{words:x?}");
         }
         for client in [0xffff, 0x1_0000, 0x1_ffff] {
+            let name = ProgramName::new("edu").expect("short");
+            let owner = SetOwner { client: 0x18, kind: Some((0x1234, 0x11e8)), name };
+            assert_eq!(owner.words(), [0x18, 0x1_11e8_1234, 0x0075_6465, 0, 0, 0]);
+            let nobody = SetOwner { client: 0x1_0002, kind: None, name };
+            for owner in [owner, nobody] {
+                assert_eq!(SetOwner::decode(&owner.words()), Some(owner));
+            }
+            for words in [
+                [0x2_0000, 0, 0x0075_6465, 0, 0, 0],
+                [1, 1, 0x0075_6465, 0, 0, 0],
+                [1, 2 << 32, 0x0075_6465, 0, 0, 0],
+                [1, 0, 0xff, 0, 0, 0],
+                [1, 0, 0x65, 0x65, 0, 0],
+            ] {
+                assert_eq!(SetOwner::decode(&words), None, "{words:x?}");
+            }
+            assert_eq!(SetOwner::decode(&owner.words()[..5]), None);
             let gone = ClientGone { client };
             assert_eq!(ClientGone::decode(&gone.words()), Some(gone));
         }

@@ -64,7 +64,7 @@ pub use remapper::{
     HardwareStep, Remapper, Unrouted, Written,
 };
 pub use server::{
-    AllocRequest, Allocated, ClientDevices, ClientPolicy, Config, ConfigError, Contiguity, Core,
-    Describe, DirectMessage, Domain, Error, FaultOwner, Kind, MessageId, MessageInfo, MessageState,
-    Statistics,
+    AllocRequest, Allocated, ClientDevices, ClientNode, ClientPolicy, Config, ConfigError,
+    Contiguity, Core, Describe, DirectMessage, Domain, Error, FaultOwner, Kind, MessageId,
+    MessageInfo, MessageNode, MessageState, Node, Place, ServerNode, Statistics, Step,
 };

@@ -21,6 +21,8 @@ pub enum Arrives {
     Own,
     /// Exactly this one.
     Function(u16),
+    /// Any function of the device that has this one.
+    Device(u16),
     /// Any on these buses, both included.
     Buses {
         /// Lowest bus number.
@@ -62,6 +64,7 @@ impl ClientRow {
         let (arrives, ids) = match self.arrives {
             Arrives::Own => (0, 0),
             Arrives::Function(id) => (1, id),
+            Arrives::Device(id) => (3, id),
             Arrives::Buses { first, last } => (2, u16::from_le_bytes([first, last])),
         };
         let flags = arrives
@@ -95,8 +98,9 @@ impl ClientRow {
         let arrives = match arrives {
             (false, false) => Arrives::Own,
             (true, false) => Arrives::Function(from),
+            (true, true) => Arrives::Device(from),
             (false, true) if first <= last => Arrives::Buses { first, last },
-            _ => return Err(DecodeError::BadValue),
+            (false, true) => return Err(DecodeError::BadValue),
         };
         let (device, dma_device) = halves(reader)?;
         Ok(ClientRow {

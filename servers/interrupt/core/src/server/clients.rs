@@ -142,6 +142,11 @@ impl Clients {
         &mut self.records[index as usize]
     }
 
+    /// How many records there are.
+    pub(super) const fn len(&self) -> usize {
+        self.records.len()
+    }
+
     pub(super) fn at(&self, position: usize) -> Option<&Client> {
         self.records.get(position)
     }

@@ -124,9 +124,15 @@ impl<B: BackEnd, K: KernelMessages> Core<B, K> {
             State::Blocked => MessageState::Blocked,
             State::Free | State::Dying => return None,
         };
+        Some(self.information_as(slot, state))
+    }
+
+    /// What is known of a record that is not free, said to be in this state.
+    pub(super) fn information_as(&self, slot: u32, state: MessageState) -> MessageInfo {
+        let record: &Record<B, K::Handle> = self.table.get(slot);
         let has_entries = !self.by_entry.is_empty();
         let entry = record.entry.as_ref();
-        Some(MessageInfo {
+        MessageInfo {
             id: self.table.id(slot),
             client: self.clients.get(record.client).id,
             kind: record.kind,
@@ -138,7 +144,7 @@ impl<B: BackEnd, K: KernelMessages> Core<B, K> {
             event: record.lease.as_ref().map(|lease| lease.event()),
             cpus: record.cpus,
             faults: record.faults,
-        })
+        }
     }
 }
 

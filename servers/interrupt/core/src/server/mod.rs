@@ -14,7 +14,8 @@
 //! | `release` | freeing, orphans, clients that are gone |
 //! | `direct` | messages of the server's own, past the remapper |
 //! | `faults` | whose fault a blocked message is |
-//! | `describe` | the domain tree for the inspector |
+//! | `describe` | the domain tree, as a whole |
+//! | `survey` | the domain tree in pieces, for the inspector |
 //!
 //! Two rules hold for every operation. *Decode, then commit*: an error means that nothing
 //! has changed. *Stop at the kernel first*: taking something away starts with the kernel
@@ -32,6 +33,7 @@ mod direct;
 mod faults;
 mod quarantine;
 mod release;
+mod survey;
 mod table;
 mod types;
 
@@ -40,6 +42,7 @@ pub use config::{Config, ConfigError};
 pub use describe::{Describe, Domain, MessageInfo, Statistics};
 pub use direct::DirectMessage;
 pub use faults::FaultOwner;
+pub use survey::{ClientNode, MessageNode, Node, Place, ServerNode, Step};
 pub use types::{AllocRequest, Allocated, Contiguity, Error, Kind, MessageId, MessageState};
 
 use crate::{BackEnd, ClientId, CpuSet, KernelMessages};

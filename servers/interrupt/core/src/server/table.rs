@@ -89,6 +89,12 @@ impl<B: BackEnd, H> Table<B, H> {
         Some(Self { records, free: 0, left: size })
     }
 
+    /// How many records there are.
+    pub(super) const fn len(&self) -> u32 {
+        // No more than were asked for with 32 bits.
+        self.records.len() as u32
+    }
+
     /// How many records are free.
     pub(super) const fn left(&self) -> u32 {
         self.left

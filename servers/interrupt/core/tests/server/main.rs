@@ -3,6 +3,7 @@
 //! | file | what |
 //! | --- | --- |
 //! | `life`, `trouble` | operations one by one, over each back end with a remapper |
+//! | `survey` | the domain tree in pieces |
 //! | `invariants`, `world`, `habits` | random lives of many messages, over the same |
 //! | `vectors` | what is particular to x86 |
 //! | `amdvi` | what is particular to an AMD IOMMU |
@@ -14,6 +15,7 @@ mod events;
 mod habits;
 mod invariants;
 mod life;
+mod survey;
 mod trouble;
 mod vectors;
 mod world;

@@ -336,6 +336,7 @@ impl<R: Habits> World<R> {
         }
         let live = self.beliefs.iter().filter(|belief| belief.state.is_some()).count();
         prop_assert_eq!(seen, live);
+        crate::survey::agrees::<R>(&self.server, &CLIENTS);
         // No entry that nobody has is present.
         for index in 0..64 {
             let index = EntryIndex::new(index);

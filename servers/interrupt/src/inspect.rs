@@ -1,0 +1,172 @@
+//! The domain tree, row by row, for a client about itself and for the inspector about all.
+
+use alloc::collections::BTreeMap;
+
+use init_control::SetOwner;
+use interrupt_core::its::DeviceId;
+use interrupt_core::{
+    BackEnd, ClientId, ClientNode, EventSpace, MessageNode, MessageState, Node, Place, RequesterId,
+    ServerNode, Source, Step,
+};
+use libsys::sys;
+use tocsin_abi::{Handle, MessageStatus};
+use tocsin_proto::ProgramName;
+use tocsin_proto::interrupt::{
+    Arrives, Binding, ClientRow, Counters, Cursor, Description, DeviceKind, Event, MessageId,
+    MessageRow, RemapperKind, Row, RowState, ServerRow, SpaceRow,
+};
+
+use crate::answer;
+use crate::serve::Interrupts;
+
+/// Places that one request looks at: whoever walks through an empty table must not keep the
+/// others waiting, and every row costs two system calls besides.
+const LOOKS: u32 = 512;
+
+/// Who drives which device, as `init` says.
+#[derive(Default)]
+pub struct Owners(BTreeMap<ClientId, (ProgramName, Option<DeviceKind>)>);
+
+impl Owners {
+    /// What `init` says of a client; `None` when no client has this number.
+    pub fn set(&mut self, set: &SetOwner) -> Option<()> {
+        let client = ClientId::from_bits(set.client)?;
+        let kind = set.kind.map(|(vendor, device)| DeviceKind { vendor, device });
+        self.0.insert(client, (set.name, kind));
+        Some(())
+    }
+}
+
+impl<B: BackEnd> Interrupts<B> {
+    /// Rows from `cursor` on: of everybody, or of one client's own, because no driver learns of
+    /// another's messages (invariant 1).
+    pub fn describe(&self, only: Option<ClientId>, cursor: Cursor) -> Description {
+        let mut description = Description::default();
+        let mut place = Place::from_bits(cursor.0);
+        let mut looks = LOOKS;
+        while description.has_room() {
+            let node = match self.core.survey(only, place, &mut looks) {
+                Step::End => return description,
+                Step::Later(next) => {
+                    place = next;
+                    break;
+                }
+                Step::Node(node, next) => {
+                    place = next;
+                    node
+                }
+            };
+            let row = match node {
+                Node::Server(node) => Row::Server(self.server_row(&node)),
+                Node::Space(space) => Row::Space(space_row(&space)),
+                Node::Client(node) => Row::Client(self.client_row(&node)),
+                Node::Message(node) => Row::Message(message_row(&node)),
+            };
+            let had_room = description.push(row);
+            debug_assert!(had_room, "the loop asked");
+        }
+        description.next = Some(Cursor(place.bits()));
+        description
+    }
+
+    fn server_row(&self, node: &ServerNode) -> ServerRow {
+        let entries = node.capabilities.entries;
+        ServerRow {
+            remapper: self.remapper,
+            isolated: node.capabilities.isolated,
+            allow_unisolated: node.allow_unisolated,
+            cpus: node.cpus,
+            entries_total: entries,
+            // Without a table there is nothing to be used up.
+            entries_used: node.entries_used.min(entries),
+            messages_total: node.messages.0,
+            messages_used: node.messages.1,
+            quarantined: node.quarantined.try_into().unwrap_or(u32::MAX),
+            undo_failures: node.statistics.undo_failures.try_into().unwrap_or(u32::MAX),
+            faults: node.statistics.faults,
+            flushes_late: node.statistics.flushes_late,
+            changes: self.changes,
+        }
+    }
+
+    fn client_row(&self, node: &ClientNode) -> ClientRow {
+        let policy = node.policy;
+        let (owner, kind) = self.owners.0.get(&node.client).copied().unwrap_or_default();
+        let is_amdvi = self.remapper == RemapperKind::AmdVi;
+        let is_its = self.remapper == RemapperKind::Its;
+        ClientRow {
+            client: node.client.bits(),
+            owner,
+            kind,
+            quota: policy.quota,
+            held: node.held,
+            faults: self.faults_of(node.client),
+            arrives: match policy.source {
+                None => Arrives::Own,
+                Some(Source::Function(id)) => Arrives::Function(id.bits()),
+                Some(Source::Device(id)) => Arrives::Device(id.bits()),
+                Some(Source::Buses { first, last }) => Arrives::Buses { first, last },
+            },
+            dma_arrives: policy.dma_source.filter(|_| is_amdvi).map(RequesterId::bits),
+            device: policy.devices.own.filter(|_| is_its).map(DeviceId::bits),
+            dma_device: policy.devices.dma.filter(|_| is_its).map(DeviceId::bits),
+        }
+    }
+}
+
+fn space_row(space: &EventSpace) -> SpaceRow {
+    SpaceRow {
+        // At most 64 CPUs.
+        cpu: space.cpu.map(|cpu| cpu.index() as u8),
+        total: space.count.total.into(),
+        free: space.count.free.into(),
+        quarantined: space.count.quarantined.into(),
+    }
+}
+
+fn message_row(node: &MessageNode<Handle>) -> MessageRow {
+    let info = &node.info;
+    let state = match info.state {
+        _ if node.dead => RowState::Quarantined,
+        MessageState::Reserved => RowState::Reserved,
+        MessageState::Active => RowState::Active,
+        MessageState::Blocked => RowState::Blocked,
+    };
+    MessageRow {
+        id: MessageId(info.id.bits()),
+        owner: info.client.bits(),
+        kind: answer::store_kind(info.kind),
+        slot: None,
+        state,
+        storm: info.storm,
+        moving: node.moving,
+        address: info.pair.address,
+        data: info.pair.data,
+        entry: info.name.map(|entry| entry.number),
+        device: info.name.and_then(|entry| entry.device).map(DeviceId::bits),
+        event: info
+            .event
+            .map(|event| Event { cpu: event.cpu.index() as u8, vector: event.vector.bits() }),
+        cpus: info.cpus.bits(),
+        waiting: node.waiting,
+        faults: info.faults,
+        counters: node.handle.and_then(counters),
+        binding: node.handle.and_then(binding),
+    }
+}
+
+fn counters(message: Handle) -> Option<Counters> {
+    let [first @ .., _] = sys::message_read(message).ok()?.values;
+    let status = MessageStatus::from_values(first);
+    Some(Counters {
+        delivered: status.delivered,
+        coalesced: status.coalesced,
+        blocked: status.blocked,
+        last_cpu: status.cpu,
+    })
+}
+
+fn binding(message: Handle) -> Option<Binding> {
+    let [port, process, key, ..] = sys::message_binding(message).ok()?.values;
+    Some(Binding { port: port as u32, process: process as u32, key })
+}
