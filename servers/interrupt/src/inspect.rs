@@ -103,7 +103,7 @@ impl<B: BackEnd> Interrupts<B> {
             faults: self.faults_of(node.client),
             arrives: match policy.source {
                 None => Arrives::Own,
-                Some(Source::Function(id)) => Arrives::Function(id.bits()),
+                Some(Source::Function(id) | Source::Pins(id)) => Arrives::Function(id.bits()),
                 Some(Source::Device(id)) => Arrives::Device(id.bits()),
                 Some(Source::Buses { first, last }) => Arrives::Buses { first, last },
             },
