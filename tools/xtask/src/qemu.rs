@@ -2,12 +2,14 @@
 
 use crate::command;
 use crate::plain::Plain;
+use crate::scenario::input::{Input, Typist};
 use anyhow::{Context, Result};
 use std::ffi::OsString;
 use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::io::{self, IsTerminal, Read, Write};
 use std::path::Path;
-use std::process::{ChildStdout, Command, Stdio};
+use std::process::{ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::mpsc::{self, Sender};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -19,6 +21,8 @@ pub struct Options<'a> {
     pub limit: Option<Duration>,
     /// Where the serial port is kept.
     pub log: &'a Path,
+    /// What is typed at the serial port. Without any, a terminal is the guest's if it is shown.
+    pub input: &'a [Input],
 }
 
 /// How a guest ended.
@@ -26,6 +30,8 @@ pub struct Ending {
     /// QEMU's exit status; `None` when it was killed by us or by a signal.
     pub status: Option<i32>,
     pub timed_out: bool,
+    /// All of its input was typed.
+    pub all_typed: bool,
     /// Everything the guest printed, as plain text.
     pub serial: String,
     /// What QEMU itself had to say.
@@ -43,16 +49,19 @@ pub fn run(program: &Path, arguments: &[OsString], options: &Options) -> Result<
         .with_context(|| format!("cannot write {}", options.log.display()))?;
     let mut child = dies_with_us(program)
         .args(arguments)
-        .stdin(Stdio::null())
+        .stdin(stdin(options))
         .stdout(Stdio::piped())
         .stderr(errors)
         .spawn()
         .context("cannot start QEMU")?;
     let output = child.stdout.take().context("QEMU has no standard output")?;
+    let keyboard = child.stdin.take().map(keyboard);
+    let typist = Typist::new(options.input)?;
     let show = options.show;
-    let reader = thread::spawn(move || read_serial(output, &mut log, show));
+    let reader = thread::spawn(move || read_serial(output, &mut log, show, typist, keyboard));
     let status = command::wait(&mut child, options.limit)?;
-    let serial = reader.join().map_err(|_| anyhow::anyhow!("the serial reader died"))?;
+    let read = reader.join().map_err(|_| anyhow::anyhow!("the serial reader died"))?;
+    let (serial, all_typed) = read;
     let errors = fs::read_to_string(&errors_file).unwrap_or_default();
     if errors.is_empty() {
         fs::remove_file(&errors_file)?;
@@ -60,6 +69,7 @@ pub fn run(program: &Path, arguments: &[OsString], options: &Options) -> Result<
     Ok(Ending {
         status: status.and_then(|status| status.code()),
         timed_out: status.is_none(),
+        all_typed,
         serial: String::from_utf8_lossy(&serial).into_owned(),
         errors,
         elapsed: start.elapsed(),
@@ -79,8 +89,35 @@ fn dies_with_us(program: &Path) -> Command {
     }
 }
 
-/// Reads the serial port to its end, as plain text; the log and the screen follow as it comes.
-fn read_serial(mut output: ChildStdout, log: &mut File, show: bool) -> Vec<u8> {
+fn stdin(options: &Options) -> Stdio {
+    if !options.input.is_empty() {
+        Stdio::piped()
+    } else if options.show && io::stdin().is_terminal() {
+        Stdio::inherit()
+    } else {
+        Stdio::null()
+    }
+}
+
+/// Types from a thread of its own: a guest that does not take its input must not keep anybody
+/// from reading its output. It ends with the sender, or with QEMU.
+fn keyboard(mut stdin: ChildStdin) -> Sender<Vec<u8>> {
+    let (sender, receiver) = mpsc::channel::<Vec<u8>>();
+    thread::spawn(move || {
+        receiver.iter().take_while(|text| stdin.write_all(text).is_ok()).for_each(drop);
+    });
+    sender
+}
+
+/// Reads the serial port to its end, as plain text; the log and the screen follow as it comes, and
+/// so does what is typed. Says whether all of that was.
+fn read_serial(
+    mut output: ChildStdout,
+    log: &mut File,
+    show: bool,
+    mut typist: Typist,
+    keyboard: Option<Sender<Vec<u8>>>,
+) -> (Vec<u8>, bool) {
     let mut serial = Vec::new();
     let mut filter = Plain::default();
     let mut buffer = [0; 4096];
@@ -91,7 +128,12 @@ fn read_serial(mut output: ChildStdout, log: &mut File, show: bool) -> Vec<u8> {
         if show {
             let _ = io::stdout().write_all(&piece).and_then(|()| io::stdout().flush());
         }
+        let typed = typist.heard(&piece);
+        if let Some(keyboard) = keyboard.as_ref().filter(|_| !typed.is_empty()) {
+            // When QEMU has ended nobody takes it, and the output's end says so.
+            let _ = keyboard.send(typed);
+        }
         serial.extend(piece);
     }
-    serial
+    (serial, typist.is_done())
 }

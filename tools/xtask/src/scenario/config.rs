@@ -1,6 +1,7 @@
 //! The format of `ci/scenarios.toml`.
 
 use super::board::{Board, listed};
+use super::input::{Input, Typist};
 use super::only::Only;
 use super::variant::expand_on;
 use crate::arch::Arch;
@@ -67,6 +68,9 @@ pub struct Scenario {
     /// Regular expressions that no line may match.
     #[serde(default)]
     pub forbid: Vec<String>,
+    /// What is typed at the serial port.
+    #[serde(default)]
+    pub input: Vec<Input>,
     /// How many `@test` lines there must be at least.
     #[serde(default)]
     pub min_tests: usize,
@@ -209,6 +213,7 @@ impl Config {
         for pattern in patterns.into_iter().flatten() {
             Regex::new(pattern).with_context(|| format!("pattern `{pattern}`"))?;
         }
+        Typist::new(&scenario.input).context("input")?;
         Ok(())
     }
 

@@ -80,6 +80,9 @@ pub fn judge(scenario: &Scenario, ending: &Ending) -> Verdict {
         let (found, wanted) = (verdict.tests.len(), scenario.min_tests);
         problems.push(format!("{found} @test lines, at least {wanted} are wanted"));
     }
+    if !ending.all_typed {
+        problems.push("it ended before all of its input was typed".into());
+    }
     problems.extend(missing_pattern(&scenario.expect, &lines));
     for pattern in &scenario.require {
         problems.extend(missing_pattern(std::slice::from_ref(pattern), &lines));
@@ -141,6 +144,7 @@ mod tests {
         Ending {
             status: Some(status),
             timed_out: false,
+            all_typed: true,
             serial: serial.into(),
             errors: String::new(),
             elapsed: Duration::ZERO,
@@ -164,6 +168,8 @@ mod tests {
         assert_eq!(counts("", 33, "hello\n"), (0, 1, 0), "no @exit line");
         let killed = Ending { status: None, timed_out: true, ..ending(0, "@exit 0\n") };
         assert_eq!(judge(&scenario(""), &killed).counts().failed, 1);
+        let silent = Ending { all_typed: false, ..ending(33, "@exit 0\n") };
+        assert_eq!(judge(&scenario(""), &silent).counts().failed, 1);
         assert_eq!(counts("", 33, "@exit 0\ntocsin: panic: no\n"), (0, 1, 0));
         assert_eq!(counts("", 33, "@exit 0\ntocsin: fatal: no\n"), (0, 1, 0));
     }

@@ -2,6 +2,7 @@
 
 mod board;
 pub mod config;
+pub mod input;
 pub mod judge;
 mod only;
 pub mod serial;

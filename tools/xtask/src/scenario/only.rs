@@ -1,6 +1,7 @@
 //! `[scenario.only.NAME]` tables: what is different on one machine, or on one architecture.
 
 use super::config::{OneOrMany, Scenario};
+use super::input::Input;
 use crate::arch::Arch;
 use crate::build::Profile;
 use crate::machine::Loader;
@@ -21,6 +22,7 @@ pub struct Only {
     expect: Option<Vec<String>>,
     require: Option<Vec<String>>,
     forbid: Option<Vec<String>>,
+    input: Option<Vec<Input>>,
     min_tests: Option<usize>,
 }
 
@@ -54,6 +56,7 @@ impl Scenario {
         put(&mut self.expect, only.expect);
         put(&mut self.require, only.require);
         put(&mut self.forbid, only.forbid);
+        put(&mut self.input, only.input);
         put(&mut self.min_tests, only.min_tests);
     }
 }

@@ -95,7 +95,8 @@ impl<'a> Guests<'a> {
         let log = variant.log(self.setup.workspace)?;
         let limit = (variant.scenario.timeout_s > 0)
             .then(|| Duration::from_secs(variant.scenario.timeout_s));
-        let options = qemu::Options { show, limit, log: &log };
+        let input = &variant.scenario.input;
+        let options = qemu::Options { show, limit, log: &log, input };
         let ending = qemu::run(&kit.qemu, &machine.arguments(), &options)?;
         let verdict = judge(&variant.scenario, &ending);
         Ok(Ok(Run { verdict, ending, log }))
