@@ -18,16 +18,20 @@ pub enum StoreKind {
     QueueMemory = 4,
     /// A device's own registers (HPET, DMAR fault event).
     Registers = 5,
+    /// An IOAPIC's redirection entry, which the interrupt server writes. No client can ask for
+    /// such a message: it asks for the wire.
+    Wire = 6,
 }
 
 impl StoreKind {
     /// Every kind.
-    pub const ALL: [StoreKind; 5] = [
+    pub const ALL: [StoreKind; 6] = [
         StoreKind::PciMsi,
         StoreKind::MsiX,
         StoreKind::DeviceArray,
         StoreKind::QueueMemory,
         StoreKind::Registers,
+        StoreKind::Wire,
     ];
 
     /// The kind with this number.
@@ -41,6 +45,7 @@ impl StoreKind {
             3 => StoreKind::DeviceArray,
             4 => StoreKind::QueueMemory,
             5 => StoreKind::Registers,
+            6 => StoreKind::Wire,
             _ => return Err(DecodeError::BadValue),
         })
     }
@@ -60,6 +65,7 @@ impl StoreKind {
             StoreKind::DeviceArray => "DeviceArray",
             StoreKind::QueueMemory => "QueueMemory",
             StoreKind::Registers => "Registers",
+            StoreKind::Wire => "Wire",
         }
     }
 }
@@ -80,7 +86,7 @@ mod tests {
             assert_eq!(StoreKind::from_code(kind as u64), Ok(kind));
         }
         assert_eq!(StoreKind::from_code(0), Err(DecodeError::BadValue));
-        assert_eq!(StoreKind::from_code(6), Err(DecodeError::BadValue));
+        assert_eq!(StoreKind::from_code(7), Err(DecodeError::BadValue));
         assert_eq!(StoreKind::from_code(0x101), Err(DecodeError::BadValue));
     }
 }

@@ -92,6 +92,29 @@ fn inspector_replies_round_trip() {
 }
 
 #[test]
+fn wires_are_the_words_of_the_plan() {
+    use interrupt::{Acknowledge, LineId, Polarity, Trigger, WireMode, WireOpen, Wiring};
+    let wiring = Wiring { trigger: Trigger::Level, polarity: Polarity::Low };
+    let open = WireOpen { line: LineId(35), wiring, mode: WireMode::Shared, cpus: 0b10 };
+    assert_eq!((open.frame().label, &*open.frame().words), (32, &[0x103_0000_0023, 0b10][..]));
+    assert_eq!(WireOpen::decode(&open.frame().words, 0), Ok(open));
+    for bad in [0x203_0000_0023, 0x104_0000_0023, 0x1_0003_0000_0023] {
+        assert_eq!(WireOpen::decode(&[bad, 1], 0), Err(DecodeError::BadValue), "{bad:#x}");
+    }
+    let (id, vector) = (MessageId(0x1_8000_0002), 0x23);
+    for acknowledge in [Acknowledge::Nobody, Acknowledge::Kernel, Acknowledge::Server] {
+        reply_round_trip(interrupt::WireOpened { id, acknowledge, cpu: 1, vector }, 1);
+    }
+    let opened = interrupt::WireOpened { id, acknowledge: Acknowledge::Server, cpu: 1, vector };
+    assert_eq!(&*opened.frame().words, &[0x1_8000_0002, 0x201_0023]);
+    let bad = [1, 0x301_0023];
+    assert!(interrupt::WireOpened::get(&mut Reader::new(&bad), 1).is_err());
+    for bits in 0..=u8::MAX {
+        assert_eq!(Wiring::from_bits(bits).map(Wiring::to_bits), (bits < 4).then_some(bits));
+    }
+}
+
+#[test]
 fn pci_is_the_words_of_the_plan() {
     let claim = pci::Claim { vendor: 0x1000, device: 0x0012, nth: 1, dma_quota: 1 << 20 };
     assert_eq!(&*claim.frame().words, &[0x0012_1000, 1, 1 << 20]);

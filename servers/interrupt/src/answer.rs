@@ -34,6 +34,7 @@ pub fn kind(kind: StoreKind) -> Kind {
         StoreKind::DeviceArray => Kind::DeviceArray,
         StoreKind::QueueMemory => Kind::QueueMemory,
         StoreKind::Registers => Kind::Registers,
+        StoreKind::Wire => Kind::Wire,
     }
 }
 
@@ -68,6 +69,7 @@ pub fn store_kind(kind: Kind) -> StoreKind {
         Kind::DeviceArray => StoreKind::DeviceArray,
         Kind::QueueMemory => StoreKind::QueueMemory,
         Kind::Registers => StoreKind::Registers,
+        Kind::Wire => StoreKind::Wire,
     }
 }
 

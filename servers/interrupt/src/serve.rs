@@ -14,7 +14,7 @@ use tocsin_abi::{Packet, PacketKind};
 use tocsin_proto::interrupt::{
     ALLOC_MAX, Alloc, Error, FaultCount, RemapperKind, Request as Asked,
 };
-use tocsin_proto::{Nothing, badge};
+use tocsin_proto::{Nothing, StoreKind, badge};
 
 use crate::answer;
 use crate::inspect::Owners;
@@ -99,6 +99,10 @@ impl<B: BackEnd> Interrupts<B> {
                 reply.ok(&answer::activated(event, info.name));
                 return Ok(());
             }
+            // Lines are not served yet.
+            Asked::WireOpen(_) | Asked::WireClose(_) | Asked::WireAcknowledge(_) => {
+                return Err(Error::NotSupported);
+            }
             Asked::Describe(ask) => {
                 reply.ok(&self.describe(Some(client), ask.cursor));
                 return Ok(());
@@ -119,6 +123,9 @@ impl<B: BackEnd> Interrupts<B> {
     }
 
     fn alloc(&mut self, client: ClientId, alloc: &Alloc, reply: &mut Reply) -> Result<(), Error> {
+        if alloc.kind == StoreKind::Wire {
+            return Err(Error::BadArgument);
+        }
         let request = AllocRequest {
             kind: answer::kind(alloc.kind),
             contiguity: answer::contiguity(alloc.contiguity),

@@ -406,7 +406,8 @@ fn interrupt_ims_needs_isolation(ctx: &Ctx) -> Outcome {
     let client = Client::new(ctx, GHOST)?;
     client.make_known()?;
     let Information { isolated, vectors, .. } = client.info()?;
-    for kind in StoreKind::ALL {
+    denied(client.one(StoreKind::Wire).map(drop), Error::BadArgument, "a wire is opened")?;
+    for kind in StoreKind::ALL.into_iter().filter(|kind| *kind != StoreKind::Wire) {
         match client.one(kind) {
             Ok(irq) => {
                 check(isolated || !kind.is_ims(), "IMS without isolation")?;

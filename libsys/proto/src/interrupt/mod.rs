@@ -5,6 +5,7 @@
 
 mod rows;
 mod types;
+mod wires;
 
 pub use rows::{
     Arrives, Binding, ClientRow, Counters, Cursor, Description, DeviceKind, Event, MessageRow, Row,
@@ -13,6 +14,11 @@ pub use rows::{
 pub use types::{
     Activated, Allocated, Contiguity, DomainRow, FaultCount, Information, MessageId, MessageIds,
     RemapperKind,
+};
+
+pub use wires::{
+    Acknowledge, LineId, Polarity, Trigger, WireAcknowledge, WireClose, WireMode, WireOpen,
+    WireOpened, Wiring,
 };
 
 use crate::wire::{operation, protocol};
@@ -54,6 +60,16 @@ protocol! {
         NoMemory = 12, "memory or handles exhausted (NoMemory)";
         /// The remapper did not answer in time or reported an error.
         Hardware = 13, "remapping hardware failed (Hardware)";
+        /// Somebody has the line, and one of the two wants it alone.
+        LineInUse = 14, "line is in use (LineInUse)";
+        /// Who shares the line has it with another trigger or polarity.
+        LineConflict = 15, "line is shared with another trigger or polarity (LineConflict)";
+        /// What the line's former owner had is still on its way. Ends by itself: try again.
+        LineBusy = 16, "line's former owner's interrupts are on their way (LineBusy)";
+        /// No interrupt controller has this line.
+        NoSuchLine = 17, "no such line (NoSuchLine)";
+        /// The line is wired in another way than the request says.
+        WrongTrigger = 18, "line has another trigger or polarity (WrongTrigger)";
     }
     requests {
         /// Reserve messages.
@@ -76,6 +92,12 @@ protocol! {
         Info,
         /// Faults counted against the caller's device.
         Faults,
+        /// Have a line.
+        WireOpen,
+        /// Give it back.
+        WireClose,
+        /// Its level's cause is gone.
+        WireAcknowledge,
     }
 }
 
@@ -167,7 +189,8 @@ by_id! {
     Unblock = 7 => Nothing;
 }
 
-/// Moves an active or blocked message to a CPU of `cpus`, in the remapper; the pair stays.
+/// Moves an active or blocked message to a CPU of `cpus`, in the remapper; the pair stays. Takes
+/// a wire's id too: then the line moves, for all who share it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct SetAffinity {
     /// Which message.

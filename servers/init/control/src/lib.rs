@@ -11,6 +11,7 @@
 #![forbid(unsafe_code)]
 
 use tocsin_proto::ProgramName;
+use tocsin_proto::interrupt::{LineId, Wiring};
 
 /// Badge of the handles with which `init` and `pci` speak to other servers themselves. No device has it: a device's badge has bit 32 set and bit 33 clear
 /// (`tocsin_proto::badge`).
@@ -95,6 +96,20 @@ pub enum Writes {
 pub struct ClientGone {
     /// The client: a requester id, or a platform client (`tocsin_proto::badge::client_of`).
     pub client: u32,
+}
+
+/// To the interrupt server, from [`SYSTEM_BADGE`] only: a client may open this line, which its
+/// device drives in this way. From `init` for a device of the platform's own, from `pci` for a
+/// device's interrupt pin. Said again it replaces what was said before. Refused, with that
+/// server's errors, where the line can not be had.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct SetWire {
+    /// The client: a requester id, or a platform client (`tocsin_proto::badge::client_of`).
+    pub client: u32,
+    /// A global system interrupt on a PC, an INTID on Arm.
+    pub line: LineId,
+    /// How it is wired.
+    pub wiring: Wiring,
 }
 
 /// To whoever receives a driver's reports (`device:<endpoint>` in its grants), from
@@ -210,6 +225,25 @@ impl ClientGone {
     }
 }
 
+impl SetWire {
+    /// Its label.
+    pub const LABEL: u32 = 0x107;
+
+    /// As IPC words.
+    #[must_use]
+    pub const fn words(self) -> [u64; 3] {
+        [self.client as u64, self.line.0 as u64, self.wiring.to_bits() as u64]
+    }
+
+    /// From IPC words; `None` unless they are exactly such a request.
+    #[must_use]
+    pub fn decode(words: &[u64]) -> Option<Self> {
+        let [client, line, wiring] = *words else { return None };
+        let (client, line) = (client_from(client)?, LineId(line.try_into().ok()?));
+        Some(Self { client, line, wiring: Wiring::from_bits(wiring.try_into().ok()?)? })
+    }
+}
+
 impl SetDevice {
     /// Its label.
     pub const LABEL: u32 = 0x105;
@@ -307,6 +341,8 @@ impl Release {
 
 #[cfg(test)]
 mod tests {
+    use tocsin_proto::interrupt::{Polarity, Trigger};
+
     use super::*;
 
     #[test]
@@ -334,6 +370,13 @@ mod tests {
         );
         for words in [&[1, 3, 0][..], &[1, 0, 1 << 32], &[1 << 17, 0, 1], &[1, 0], &[1, 0, 1, 1]] {
             assert_eq!(SetDevice::decode(words), None, "{words:x?}");
+        }
+        let wiring = Wiring { trigger: Trigger::Level, polarity: Polarity::Low };
+        let wire = SetWire { client: 0x1_0003, line: LineId(33), wiring };
+        assert_eq!(wire.words(), [0x1_0003, 33, 3]);
+        assert_eq!(SetWire::decode(&wire.words()), Some(wire));
+        for words in [&[1, 33][..], &[1, 33, 4], &[1, 1 << 32, 0], &[1 << 17, 1, 0], &[1, 1, 256]] {
+            assert_eq!(SetWire::decode(words), None, "{words:x?}");
         }
         let absent = NotStarted::new("edu").expect("short");
         assert_eq!(absent.words(), [0x0075_6465, 0, 0, 0]);

@@ -58,6 +58,7 @@ pub struct ClientId(u32);
 
 impl ClientId {
     const PLATFORM: u32 = 1 << 16;
+    const LINE_CHIP: u32 = 1 << 17;
 
     /// The driver of the device with this requester id.
     pub const fn device(id: RequesterId) -> Self {
@@ -67,6 +68,16 @@ impl ClientId {
     /// The server with this number, which drives a device of the platform's own.
     pub const fn platform(number: u16) -> Self {
         Self(Self::PLATFORM | number as u32)
+    }
+
+    /// A chip that sends messages for lines, by the ids that these arrive with. No badge and no
+    /// request names such a client: it is the server's own.
+    pub const fn line_chip(source: Source) -> Self {
+        let id = match source {
+            Source::Buses { first, .. } => RequesterId((first as u16) << 8),
+            Source::Function(id) | Source::Device(id) | Source::Pins(id) => id,
+        };
+        Self(Self::LINE_CHIP | id.0 as u32)
     }
 
     /// From the number in a badge or a request: a requester id, or bit 16 and a platform
@@ -82,7 +93,7 @@ impl ClientId {
 
     /// The requester id of a device's driver; a platform client has none.
     pub const fn requester(self) -> Option<RequesterId> {
-        if self.0 & Self::PLATFORM == 0 { Some(RequesterId(self.0 as u16)) } else { None }
+        if self.0 >> 16 == 0 { Some(RequesterId(self.0 as u16)) } else { None }
     }
 }
 
@@ -96,6 +107,9 @@ impl fmt::Display for ClientId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.requester() {
             Some(id) => id.fmt(f),
+            None if self.0 & Self::LINE_CHIP != 0 => {
+                write!(f, "IOAPIC {}", RequesterId(self.0 as u16))
+            }
             None => write!(f, "platform client {}", self.0 & 0xffff),
         }
     }
@@ -287,6 +301,11 @@ pub struct Pair {
 pub struct EventNumber(u16);
 
 impl EventNumber {
+    /// An INTID that a line has: an SPI's or a PPI's.
+    pub const fn of_line(intid: u16) -> Self {
+        Self(intid)
+    }
+
     /// The number.
     pub const fn bits(self) -> u16 {
         self.0

@@ -16,6 +16,8 @@
 //! | [`amdvi::EntryMemory`] | the same, with writes of 128 bits | [`amdvi::AmdViUnit`] |
 //! | [`its::TableMemory`] | memory for the tables of devices to come | [`its::ItsUnit`], [`amdvi::AmdViUnit`] |
 //! | [`KernelMessages`] | the message-control system calls | [`Core`] |
+//! | [`wire::LineHardware`] | the chips that lines end at | [`wire::Wires`] |
+//! | [`wire::KernelLines`] | the system calls that only lines need | [`wire::Wires`] |
 //!
 //! [`BackEnd`] is the seam between the server and what stands between devices and CPUs:
 //! [`Vectored`] over a [`Remapper`] where a message's CPU event is any vector,
@@ -45,6 +47,7 @@ pub mod numbers;
 mod remapper;
 mod server;
 pub mod vtd;
+pub mod wire;
 
 #[cfg(feature = "fake")]
 pub mod fake;

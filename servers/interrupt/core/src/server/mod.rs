@@ -123,6 +123,11 @@ impl<B: BackEnd, K: KernelMessages> Core<B, K> {
         &mut self.kernel
     }
 
+    /// The machine's CPUs.
+    pub const fn cpus(&self) -> CpuSet {
+        self.cpus
+    }
+
     /// The machine's CPUs out of a wanted set.
     fn usable(&self, wanted: CpuSet) -> Outcome<CpuSet, K> {
         let usable = wanted.intersect(self.cpus);

@@ -48,6 +48,8 @@ pub enum Kind {
     QueueMemory,
     /// Its own registers.
     Registers,
+    /// The redirection entry of an IOAPIC's pin, which this server writes for it.
+    Wire,
 }
 
 impl Kind {
