@@ -124,3 +124,40 @@ fn a_pair_of_another_kind() {
     assert_eq!(refused, Err(LineError::Pair(Malformed { field })));
     assert_eq!(model.entry(4), 1 << 16);
 }
+
+/// As `wire` uses it: one life of a level, and what it hears when the chip says no.
+#[test]
+fn as_line_hardware() {
+    use interrupt_core::CpuIndex;
+    use interrupt_core::wire::{LineError, LineHardware, LineId, LineTarget, Way, Wiring};
+    let (model, mut all) = whole(EntryForm::VtD, false);
+    let wires: &mut dyn LineHardware = &mut all;
+    let (line, none) = (LineId::new(9), LineId::new(24));
+    let level = Wiring { trigger: Trigger::Level, polarity: Polarity::High };
+    assert_eq!(wires.check(line, level), Ok(Way::Message(Source::Pins(ID))));
+    assert_eq!(wires.check(none, level), Err(LineError::NoSuchLine));
+    let here = LineTarget::Cpu(CpuIndex::new(0).unwrap());
+    assert_eq!(wires.set(line, level, here), Err(LineError::NotSupported));
+    model.drive(9, true);
+    wires.set(line, level, LineTarget::Message(REMAPPED)).unwrap();
+    assert_eq!(model.sent(), []);
+    wires.unmask(line).unwrap();
+    assert_eq!(model.sent().len(), 1);
+    wires.end(line).unwrap();
+    assert_eq!(model.sent().len(), 1, "it stands still");
+    wires.mask(line).unwrap();
+    wires.end(line).unwrap();
+    assert_eq!(model.sent(), []);
+    wires.clear(line).unwrap();
+    assert_eq!(wires.unmask(line), Err(LineError::NotSupported));
+    assert_eq!(model.violations(), Vec::<String>::new());
+    let options = ChipOptions { slow_delivery: true, ..ChipOptions::default() };
+    let (model, chip) = chip(options, 24, Some(ID));
+    all.add(chip).unwrap();
+    LineHardware::set(&mut all, none, level, LineTarget::Message(REMAPPED)).unwrap();
+    LineHardware::unmask(&mut all, none).unwrap();
+    model.drive(0, true);
+    assert_eq!(LineHardware::mask(&mut all, none), Err(LineError::Late));
+    model.deliver();
+    assert_eq!(LineHardware::mask(&mut all, none), Ok(()));
+}

@@ -24,6 +24,7 @@ mod entry;
 mod lines;
 mod registers;
 mod unit;
+mod wires;
 
 pub use entry::{EntryForm, PinEntry, PinMessage, PinStatus, Polarity};
 pub use lines::{Chip, GsiOverlap, IoApics, LineError};
