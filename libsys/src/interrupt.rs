@@ -14,10 +14,12 @@
 
 mod device;
 mod error;
+mod faults;
 
 pub use device::Interrupts;
 pub use error::InterruptError;
-pub use tocsin_proto::interrupt::{ANY_CPU, Activated, MessageId};
+pub use faults::FaultWatch;
+pub use tocsin_proto::interrupt::{ANY_CPU, Activated, FaultCount, MessageId};
 
 use crate::ipc::ask;
 use crate::object::Message;

@@ -88,7 +88,9 @@ fn inspector_replies_round_trip() {
             0,
         );
     }
-    reply_round_trip(interrupt::FaultCount { faults: 3 }, 0);
+    reply_round_trip(interrupt::FaultCount { faults: 3, own: 2 }, 0);
+    assert!(interrupt::FaultCount::get(&mut Reader::new(&[3, 4]), 0).is_err());
+    reply_round_trip(interrupt::FaultWatch, 1);
 }
 
 #[test]

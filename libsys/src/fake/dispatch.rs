@@ -89,7 +89,7 @@ impl Model {
             Syscall::MessageUnbind => self.unbind(a[0]).map(|()| zero),
             Syscall::MessageSignal => {
                 let message = self.message(a[0], Rights::SIGNAL)?;
-                self.raise(message);
+                self.signal(message);
                 Ok(zero)
             }
             Syscall::MessageRead => {

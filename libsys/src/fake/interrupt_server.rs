@@ -10,8 +10,8 @@ use alloc::vec::Vec;
 use core::cell::RefCell;
 use tocsin_abi::{Handle, Rights, Trigger};
 use tocsin_proto::interrupt::{
-    Activated, Allocated, Description, DomainRow, Error, FaultCount, Information, MessageId,
-    MessageIds, RemapperKind, Request,
+    Activated, Allocated, Description, DomainRow, Error, FaultCount, FaultWatch, Information,
+    MessageId, MessageIds, RemapperKind, Request,
 };
 use tocsin_proto::{Frame, Nothing, Reply, badge};
 
@@ -38,6 +38,9 @@ struct State {
     control: Handle,
     entries: BTreeMap<u64, Entry>,
     next: u64,
+    /// What is raised at a fault, and how many there were.
+    watch: Option<Handle>,
+    faults: u64,
     /// Requests until one fails, and how.
     fail: Option<(u32, Error)>,
 }
@@ -59,7 +62,7 @@ impl FakeInterrupts {
     #[must_use]
     pub fn new(limits: Limits) -> FakeInterrupts {
         let (control, entries) = (kernel::control(), BTreeMap::new());
-        let state = State { limits, control, entries, next: 0, fail: None };
+        let state = State { limits, control, entries, next: 0, watch: None, faults: 0, fail: None };
         FakeInterrupts(Rc::new(RefCell::new(state)))
     }
 
@@ -73,6 +76,15 @@ impl FakeInterrupts {
     /// Lets the request after `after` others fail with `error`, once.
     pub fn fail_after(&self, after: u32, error: Error) {
         self.0.borrow_mut().fail = Some((after, error));
+    }
+
+    /// The remapper has stopped a write of the device.
+    pub fn fault(&self) {
+        let mut state = self.0.borrow_mut();
+        state.faults += 1;
+        if let Some(watch) = state.watch {
+            let _ = sys::message_signal(watch);
+        }
     }
 
     /// Takes back [`FakeInterrupts::fail_after`] if it has not struck yet.
@@ -184,7 +196,17 @@ impl State {
                 };
                 Ok(information.frame())
             }
-            Request::Faults(_) => Ok(FaultCount { faults: 0 }.frame()),
+            Request::Faults(_) => Ok(FaultCount { faults: self.faults, own: 0 }.frame()),
+            Request::WatchFaults(_) => {
+                let made = sys::message_create(self.control, 0, 0, u64::MAX);
+                let message = made.map_err(|_| Error::NoMemory)?.handle();
+                if let Some(before) = self.watch.replace(message) {
+                    let _ = sys::handle_revoke(before);
+                    let _ = sys::handle_close(before);
+                }
+                handles.push((message, RIGHTS.difference(Rights::SIGNAL)));
+                Ok(FaultWatch.frame())
+            }
         }
     }
 

@@ -27,6 +27,21 @@ impl Model {
             message.blocked += 1;
             return;
         }
+        self.post_event(index);
+    }
+
+    /// By software: a message without a CPU event can be raised as well.
+    pub(super) fn signal(&mut self, index: usize) {
+        let message = &mut self.messages[index];
+        if message.state == MessageState::Blocked {
+            message.blocked += 1;
+            return;
+        }
+        self.post_event(index);
+    }
+
+    fn post_event(&mut self, index: usize) {
+        let message = &mut self.messages[index];
         let Some((port, key)) = message.port else {
             message.pending = message.pending.saturating_add(1);
             return;

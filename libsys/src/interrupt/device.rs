@@ -13,8 +13,8 @@ use tocsin_proto::interrupt::{self as protocol, ALLOC_MAX, ANY_CPU, Contiguity, 
 /// stay the program's; the port must live as long as the interrupts made here.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Interrupts {
-    server: Handle,
-    port: Handle,
+    pub(super) server: Handle,
+    pub(super) port: Handle,
     cpus: u64,
 }
 

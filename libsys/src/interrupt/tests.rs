@@ -349,3 +349,26 @@ proptest! {
         agree(StoreKind::QueueMemory, list);
     }
 }
+
+/// A fault is a packet on the driver's port, and a new watch ends the one before.
+#[test]
+fn faults_are_heard_of_on_the_port() {
+    let bench = Bench::new(LIMITS, StoreKind::DeviceArray);
+    let next = |bench: &Bench| {
+        let packet = bench.port.wait_until(0).ok()?;
+        Some((packet.key, packet.count))
+    };
+    bench.server.fault();
+    let watch = bench.interrupts.watch_faults(7).expect("watches");
+    assert_eq!(next(&bench), None, "what was before is counted, not told");
+    bench.server.fault();
+    bench.server.fault();
+    assert_eq!(next(&bench), Some((7, 2)));
+    assert_eq!(watch.counts().expect("answers").faults, 3);
+    let second = bench.interrupts.watch_faults(8).expect("watches");
+    bench.server.fault();
+    assert_eq!(next(&bench), Some((8, 1)));
+    drop((watch, second));
+    bench.server.fault();
+    assert_eq!(next(&bench), None);
+}

@@ -100,7 +100,7 @@ impl<B: BackEnd> Interrupts<B> {
             kind,
             quota: policy.quota,
             held: node.held,
-            faults: self.faults_of(node.client),
+            faults: self.core.faults_of(node.client).0,
             arrives: match policy.source {
                 None => Arrives::Own,
                 Some(Source::Function(id) | Source::Pins(id)) => Arrives::Function(id.bits()),

@@ -6,6 +6,7 @@ extern crate alloc;
 
 mod answer;
 mod arch;
+mod faults;
 mod find;
 mod inspect;
 mod kernel;
@@ -65,7 +66,7 @@ fn run(env: &Startup, endpoint: &Endpoint, control: Handle) -> Result<(), Error>
     let pulse = Pulse::new(&port)?;
     let policy = Policy::new(env);
     let kernel = Kernel::new(control, policy.storm);
-    let service = Service { kernel, policy, pulse, endpoint };
+    let service = Service { kernel, policy, pulse, endpoint, port: &port };
     let found = find::remapper(env, &machine, MESSAGES);
     if !machine.shares_events {
         let form = match &found {
@@ -93,6 +94,7 @@ struct Service<'a> {
     policy: Policy,
     pulse: Pulse,
     endpoint: &'a Endpoint,
+    port: &'a Port,
 }
 
 impl Service<'_> {
@@ -133,7 +135,9 @@ impl Service<'_> {
             allow_unisolated: self.policy.allow_unisolated,
         };
         let core = Core::new(back_end, self.kernel, &config).map_err(|error| refused(&error))?;
+        let provoke = self.policy.provoke_fault;
         let mut interrupts = Interrupts::new(core, kind, self.policy, self.pulse);
+        interrupts.hear_of_faults(self.port, provoke);
         Err(serve(self.endpoint.handle(), &mut interrupts))
     }
 }

@@ -9,6 +9,9 @@ use libsys::startup::Environment;
 use tocsin_abi::startup::Startup;
 use tocsin_proto::interrupt::RemapperKind;
 
+/// How long a storm's message is held back, unless its owner unblocks it earlier.
+pub const BACK_OFF_NS: u64 = 100_000_000;
+
 /// A message's rate budget.
 #[derive(Clone, Copy, Debug)]
 pub struct Storm {
@@ -24,6 +27,8 @@ pub struct Policy {
     pub default: ClientPolicy,
     /// IMS even where nobody checks the sender.
     pub allow_unisolated: bool,
+    /// Make the remapper tell of a fault at the start, to see that it does (`provoke-fault`).
+    pub provoke_fault: bool,
     /// Rate budget, if there is one.
     pub storm: Option<Storm>,
     clients: BTreeMap<ClientId, ClientPolicy>,
@@ -45,6 +50,7 @@ impl Policy {
                 devices: ClientDevices::default(),
             },
             allow_unisolated: env.value("allow-unisolated") == Some(1),
+            provoke_fault: env.has_arg("provoke-fault"),
             storm,
             clients: BTreeMap::new(),
         }

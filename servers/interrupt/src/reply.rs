@@ -61,6 +61,14 @@ impl Reply {
         self.start(error.code());
     }
 
+    /// Success, with a message that the server raises by software.
+    pub fn notice(&mut self, name: interrupt_core::MessageId, handle: Handle) {
+        self.start(0);
+        self.handles[0] = (handle, CLIENT_RIGHTS.difference(Rights::SIGNAL));
+        self.names[0] = name.bits();
+        self.handle_count = 1;
+    }
+
     /// Success, with messages and their handles.
     #[inline]
     pub fn messages<'a>(&mut self, made: impl Iterator<Item = &'a Allocated<Handle>>) {

@@ -1,14 +1,11 @@
 //! The protocol, answered by the core.
 
-use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use init_control::{ClientGone, SYSTEM_BADGE, SetDevice, SetOwner, SetQuota, SetSource};
-use interrupt_core::{
-    AllocRequest, BackEnd, ClientId, Core, Error as CoreError, FaultOwner, MessageId,
-};
+use interrupt_core::{AllocRequest, BackEnd, ClientId, Core, Error as CoreError, MessageId};
 use libsys::ipc::Request;
-use libsys::object::now_ns;
+use libsys::object::{Port, now_ns};
 use libsys::println;
 use tocsin_abi::{Packet, PacketKind};
 use tocsin_proto::interrupt::{
@@ -17,21 +14,18 @@ use tocsin_proto::interrupt::{
 use tocsin_proto::{Nothing, StoreKind, badge};
 
 use crate::answer;
+use crate::faults::{self, Faults};
 use crate::inspect::Owners;
 use crate::kernel::Kernel;
-use crate::policy::Policy;
+use crate::policy::{BACK_OFF_NS, Policy};
 use crate::pulse::Pulse;
 use crate::reply::Reply;
 
 /// Numbers in quarantine that are looked at after a request, and when the timer fires.
 const ITEMS_PER_REQUEST: u32 = 2;
 const ITEMS_PER_PULSE: u32 = 256;
-/// Fault records read at once.
-const FAULTS: u32 = 16;
 /// Messages held back after a storm that are let through again by themselves.
 const STORMS: usize = 64;
-/// How long a storm's message is held back, unless its owner unblocks it earlier.
-const BACK_OFF_NS: u64 = 100_000_000;
 
 /// A message that was blocked because of its rate.
 struct Held {
@@ -48,8 +42,7 @@ pub struct Interrupts<B: BackEnd> {
     pub(crate) changes: u64,
     policy: Policy,
     pulse: Pulse,
-    /// Writes that the remapper stopped and recorded, by who sent them.
-    faults: BTreeMap<u16, u64>,
+    faults: Faults,
     held: Vec<Held>,
 }
 
@@ -68,9 +61,14 @@ impl<B: BackEnd> Interrupts<B> {
             changes: 0,
             policy,
             pulse,
-            faults: BTreeMap::new(),
+            faults: Faults::default(),
             held: Vec::new(),
         }
+    }
+
+    /// Lets the remapper tell of faults on the server's port.
+    pub fn hear_of_faults(&mut self, port: &Port, provoke: bool) {
+        self.faults.open(&mut self.core, port, provoke);
     }
 
     /// Does what a client asks and writes the reply.
@@ -112,8 +110,14 @@ impl<B: BackEnd> Interrupts<B> {
                 return Ok(());
             }
             Asked::Faults(_) => {
-                self.read_faults();
-                reply.ok(&FaultCount { faults: self.faults_of(client) });
+                self.faults.read(&mut self.core);
+                let (faults, own) = self.core.faults_of(client);
+                reply.ok(&FaultCount { faults, own });
+                return Ok(());
+            }
+            Asked::WatchFaults(_) => {
+                let (name, handle) = self.core.fault_notice(client).map_err(answer::error)?;
+                reply.notice(name, handle);
                 return Ok(());
             }
         }
@@ -136,12 +140,6 @@ impl<B: BackEnd> Interrupts<B> {
         self.core.alloc(client, &request, &mut made[..count]).map_err(answer::error)?;
         reply.messages(made[..count].iter().flatten());
         Ok(())
-    }
-
-    /// Writes of a client's device that the remapper stopped and recorded.
-    pub fn faults_of(&self, client: ClientId) -> u64 {
-        let own = client.requester().and_then(|id| self.faults.get(&id.bits()));
-        own.copied().unwrap_or(0)
     }
 
     /// Does what init and pci say of a client.
@@ -171,27 +169,6 @@ impl<B: BackEnd> Interrupts<B> {
         };
         let (client, policy) = known.ok_or(Error::Malformed)?;
         self.core.register(client, policy).map_err(answer::error)
-    }
-
-    /// Reads what the unit recorded. The first fault of each sender is a line, the others
-    /// are counted.
-    fn read_faults(&mut self) {
-        let Self { core, faults, .. } = self;
-        core.poll_faults(FAULTS, |fault, owner| {
-            let count = faults.entry(fault.source.bits()).or_insert(0);
-            *count += 1;
-            if *count == 1 {
-                let whose = match owner {
-                    FaultOwner::Message(_) => "its own message, not active",
-                    FaultOwner::Client(_) => "not its message",
-                    FaultOwner::Unknown(_) => "no driver has this device",
-                };
-                println!(
-                    "interrupt: a write of {} was blocked: {:?}, {whose}; later ones are counted",
-                    fault.source, fault.reason
-                );
-            }
-        });
     }
 
     /// A message's rate is past its budget: it is off until its owner or time unblocks it.
@@ -231,6 +208,7 @@ impl<B: BackEnd> Interrupts<B> {
     fn tidy(&mut self) {
         if self.core.quarantined() > 0 && self.core.tick(ITEMS_PER_REQUEST) > 0
             || !self.held.is_empty()
+            || self.faults.waiting()
         {
             self.pulse.start();
         }
@@ -291,13 +269,20 @@ impl<B: BackEnd> Interrupts<B> {
                 // Its driver died, or gave the handle back without a `free`.
                 let _ = self.core.orphaned(MessageId::from_bits(packet.key));
             }
+            Some(PacketKind::Message) if packet.key == faults::KEY => {
+                self.faults.told(&mut self.core);
+            }
+            Some(PacketKind::Storm) if packet.key == faults::KEY => {
+                self.faults.storm(&mut self.core);
+            }
             Some(PacketKind::Storm) => self.storm(MessageId::from_bits(packet.key)),
             Some(PacketKind::Timer) => {
                 let before = self.core.quarantined();
                 let after = self.core.tick(ITEMS_PER_PULSE);
                 self.let_go();
-                self.read_faults();
-                self.pulse.fired(after > 0 || !self.held.is_empty(), after < before);
+                self.faults.pulse(&mut self.core);
+                let waits = after > 0 || !self.held.is_empty() || self.faults.waiting();
+                self.pulse.fired(waits, after < before);
                 return;
             }
             _ => return,

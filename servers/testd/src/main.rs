@@ -37,6 +37,7 @@ mod thread;
 mod timer;
 mod vector;
 mod victim;
+mod watch;
 mod worker;
 mod zoo;
 
@@ -68,7 +69,7 @@ const KERNEL: &[&[Test]] = &[
 
 /// Tests of the servers, and of devices through them.
 const SERVERS: &[&[Test]] =
-    &[interrupt::TESTS, inspect::TESTS, pci::TESTS, store::TESTS, device::TESTS];
+    &[interrupt::TESTS, watch::TESTS, inspect::TESTS, pci::TESTS, store::TESTS, device::TESTS];
 
 /// What the hostile server may not achieve.
 const HOSTILE: &[&[Test]] = &[hostile::TESTS];

@@ -12,8 +12,8 @@ pub use rows::{
     RowState, ServerRow, SpaceRow,
 };
 pub use types::{
-    Activated, Allocated, Contiguity, DomainRow, FaultCount, Information, MessageId, MessageIds,
-    RemapperKind,
+    Activated, Allocated, Contiguity, DomainRow, FaultCount, FaultWatch, Information, MessageId,
+    MessageIds, RemapperKind,
 };
 
 pub use wires::{
@@ -98,6 +98,8 @@ protocol! {
         WireClose,
         /// Its level's cause is gone.
         WireAcknowledge,
+        /// Hear of faults on a port.
+        WatchFaults,
     }
 }
 
@@ -232,3 +234,11 @@ operation! { Info = 9, handles 0 => Information; }
 pub struct Faults;
 
 operation! { Faults = 10, handles 0 => FaultCount; }
+
+/// A message that the server raises whenever it counts a fault of the caller's device. Its handle
+/// comes with the reply; it is bound like any message, has no pair, and takes up nothing of
+/// the quota. Each client has one: asking again ends the one before.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct WatchFaults;
+
+operation! { WatchFaults = 11, handles 0 => FaultWatch; }

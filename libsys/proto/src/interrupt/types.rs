@@ -205,15 +205,34 @@ impl Reply for Information {
 pub struct FaultCount {
     /// Writes of the caller's device that the remapper stopped and recorded.
     pub faults: u64,
+    /// Those of them that were writes of its own messages, while these were not active.
+    pub own: u64,
 }
 
 impl Reply for FaultCount {
     fn put(&self, words: &mut Words) {
         words.put(self.faults);
+        words.put(self.own);
     }
 
     fn get(reader: &mut Reader<'_>, handles: usize) -> Result<Self, DecodeError> {
         no_handles(handles)?;
-        Ok(FaultCount { faults: reader.word()? })
+        let (faults, own) = (reader.word()?, reader.word()?);
+        if own > faults {
+            return Err(DecodeError::BadValue);
+        }
+        Ok(FaultCount { faults, own })
+    }
+}
+
+/// Reply to `WatchFaults`: one handle, no words.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct FaultWatch;
+
+impl Reply for FaultWatch {
+    fn put(&self, _words: &mut Words) {}
+
+    fn get(_reader: &mut Reader<'_>, handles: usize) -> Result<Self, DecodeError> {
+        if handles == 1 { Ok(FaultWatch) } else { Err(DecodeError::WrongHandles) }
     }
 }

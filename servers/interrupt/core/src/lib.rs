@@ -53,8 +53,8 @@ pub mod wire;
 pub mod fake;
 
 pub use backend::{
-    BackEnd, CpuLease, EntryName, EventLease, EventSpace, Events, NoVectors, RemapEntry,
-    ReserveError, Sender, SenderDevice, Unequipped, Vectored, VectorsError,
+    BackEnd, CpuLease, DirectError, EntryName, EventLease, EventSpace, Events, NoVectors,
+    RemapEntry, ReserveError, Sender, SenderDevice, Unequipped, Vectored, VectorsError,
 };
 pub use compat::NoRemapper;
 pub use ids::{
@@ -63,11 +63,11 @@ pub use ids::{
 };
 pub use kernel::KernelMessages;
 pub use remapper::{
-    Binding, Capabilities, Drained, Entry, EntryBlock, Fault, FaultReason, Flushed, HardwareError,
-    HardwareStep, Remapper, Unrouted, Written,
+    Binding, Capabilities, Drained, Entry, EntryBlock, EventSource, Fault, FaultReason, Flushed,
+    HardwareError, HardwareStep, Rearmed, Remapper, Unrouted, Written,
 };
 pub use server::{
     AllocRequest, Allocated, ClientDevices, ClientNode, ClientPolicy, Config, ConfigError,
-    Contiguity, Core, Describe, DirectMessage, Domain, Error, FaultOwner, Kind, MessageId,
-    MessageInfo, MessageNode, MessageState, Node, Place, ServerNode, Statistics, Step,
+    Contiguity, Core, Describe, Domain, Error, FaultOwner, Kind, MessageId, MessageInfo,
+    MessageNode, MessageState, Node, Place, ServerNode, Statistics, Step,
 };

@@ -61,6 +61,42 @@ pub trait Remapper {
     fn next_fault(&mut self) -> Option<Fault> {
         None
     }
+
+    /// No fault is left to read: clears what else keeps the hardware from telling of the next
+    /// one.
+    fn rearm(&mut self) -> Rearmed {
+        Rearmed::default()
+    }
+
+    /// The message by which the hardware tells of faults, where it has one.
+    fn event_source(&mut self) -> Option<&mut dyn EventSource> {
+        None
+    }
+}
+
+/// Where a remapper keeps the pair of its own message: one slot, written like any other. Only
+/// `write` may find it unmasked, and refuses then.
+pub trait EventSource {
+    /// Silences it, or says that the hardware does not follow.
+    fn mask(&mut self) -> Result<(), HardwareError>;
+
+    /// Puts a pair into the masked slot. On failure it is to stay masked.
+    fn write(&mut self, pair: Pair) -> Result<(), HardwareError>;
+
+    /// Lets it raise its message; at once, where something waits to be told.
+    fn unmask(&mut self);
+
+    /// Makes the hardware find something to tell that harms nobody: a self-test.
+    fn provoke(&mut self) -> Result<(), HardwareError>;
+}
+
+/// What [`Remapper::rearm`] has cleared.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Rearmed {
+    /// Faults came for which there was no record: nobody will know of whom.
+    pub lost: bool,
+    /// The unit had refused something that was asked of it and stood still; it goes on.
+    pub stalled: bool,
 }
 
 /// What a remapper can do.
@@ -239,6 +275,8 @@ pub enum HardwareError {
     InvalidationRefused,
     /// Earlier invalidations are still in the queue.
     QueueFull,
+    /// Its registers do not keep the message that tells of faults, or are not masked.
+    EventNotWritten,
     /// What an ITS did instead.
     Its(ItsError),
 }
@@ -280,6 +318,9 @@ impl fmt::Display for HardwareError {
             Self::Timeout(step) => write!(f, "the remapper did not answer: {step:?}"),
             Self::InvalidationRefused => f.write_str("the remapper refused an invalidation"),
             Self::QueueFull => f.write_str("the remapper's invalidation queue does not advance"),
+            Self::EventNotWritten => {
+                f.write_str("the registers of the remapper's own message do not keep it")
+            }
             Self::Its(error) => error.fmt(f),
         }
     }

@@ -354,6 +354,7 @@ fn faults_are_logged() {
         seen += 1;
     }
     assert_eq!(seen, 255);
+    assert_eq!((unit.rearm().lost, unit.rearm().lost), (true, false));
     model.message(Some(B), pair);
     assert_eq!(unit.next_fault().unwrap().source, B);
     quiet(&model);

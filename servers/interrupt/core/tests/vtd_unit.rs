@@ -3,13 +3,13 @@
 
 mod unit;
 
-use interrupt_core::fake::{FakeMachine, MessageOutcome, VtdModel, VtdOptions};
+use interrupt_core::fake::{FakeMachine, FakeUnit, MessageOutcome, VtdModel, VtdOptions};
 use interrupt_core::vtd::{
     CacheInvalidate, DmaRegion, ExtendedMode, Irte, RemappableMessage, VtdInitError, VtdUnit,
 };
 use interrupt_core::{
-    Drained, EntryIndex, FaultReason, Pair, Remapper, RequesterId, ReserveError, Source, Unrouted,
-    Written,
+    Drained, EntryIndex, FaultReason, HardwareError, Pair, Rearmed, Remapper, RequesterId,
+    ReserveError, Source, Unrouted, Written,
 };
 use unit::{A, config, event, new, one, quiet, start, target};
 
@@ -177,8 +177,8 @@ fn fault_records() {
     for source in 0x200..0x205 {
         model.message(Some(RequesterId::from_bits(source)), pair);
     }
-    assert!(unit.take_fault_overflow());
-    assert!(!unit.take_fault_overflow());
+    assert!(unit.rearm().lost);
+    assert!(!unit.rearm().lost);
     let mut left = 0;
     while unit.next_fault().is_some() {
         left += 1;
@@ -187,20 +187,92 @@ fn fault_records() {
     quiet(&model);
 }
 
-/// The event comes when it has somewhere to go, also for what was recorded before.
+/// The event comes when it has somewhere to go, also for what was recorded before; then with
+/// the first condition, and not again before all are gone.
 #[test]
 fn fault_event() {
+    let (model, mut unit) = start(VtdOptions { fault_records: 2, ..Default::default() });
+    let entry = one(&mut unit);
+    let pair = unit.compose(&entry, None);
+    model.message(Some(A), pair);
+    assert!(model.fault_events().is_empty());
+    let own = Pair { address: 0xfee0_2000, data: 0x31 };
+    write_event(&mut unit, own).unwrap();
+    assert_eq!(model.fault_events(), [own]);
+    assert!(unit.next_fault().is_some());
+    model.message(Some(B), pair);
+    model.message(Some(A), pair);
+    assert_eq!(model.fault_events(), [own; 2], "one for the first of two");
+    // A third has no record: overflow, which is no new event while records wait.
+    model.message(Some(RequesterId::from_bits(0x20)), pair);
+    while unit.next_fault().is_some() {}
+    model.message(Some(B), pair);
+    assert_eq!(model.fault_events(), [own; 2], "the overflow still stands");
+    assert_eq!(unit.rearm(), Rearmed { lost: true, stalled: false });
+    assert_eq!(unit.rearm(), Rearmed::default());
+    model.message(Some(B), pair);
+    assert_eq!(model.fault_events(), [own; 3]);
+    quiet(&model);
+}
+
+/// mask, write, read back, unmask: the model says when half a pair could be sent.
+#[test]
+fn the_events_pair_is_never_torn() {
     let (model, mut unit) = start(VtdOptions::default());
+    let own = Pair { address: 0xfee0_2000, data: 0x31 };
+    write_event(&mut unit, own).unwrap();
+    quiet(&model);
+    // Not masked: refused, and nothing is written.
+    let event = unit.event_source().unwrap();
+    assert_eq!(event.write(Pair { data: 0x99, ..own }), Err(HardwareError::EventNotWritten));
+    // A pair that the registers can not hold.
+    event.mask().unwrap();
+    for wrong in [Pair { address: 0x1_fee0_2000, ..own }, Pair { data: 0x1_0031, ..own }] {
+        assert_eq!(event.write(wrong), Err(HardwareError::EventNotWritten));
+    }
+    // A unit that does not mask its event.
+    write_event(&mut unit, own).unwrap();
+    model.deafen_event(true);
+    let event = unit.event_source().unwrap();
+    assert_eq!(event.mask(), Err(HardwareError::EventNotWritten));
+    model.deafen_event(false);
     let entry = one(&mut unit);
     model.message(Some(A), unit.compose(&entry, None));
-    assert!(model.fault_events().is_empty());
-    let pair = Pair { address: 0xfee0_2000, data: 0x31 };
-    unit.set_fault_event(pair);
-    assert_eq!(model.fault_events(), [pair]);
-    assert!(unit.next_fault().is_some());
-    model.message(Some(B), unit.compose(&entry, None));
-    assert_eq!(model.fault_events(), [pair, pair]);
+    assert_eq!(model.fault_events(), [own]);
     quiet(&model);
+}
+
+/// A descriptor that must be refused raises the event, and the queue goes on after it, with
+/// both ways in which units go on.
+#[test]
+fn the_self_test_is_told_of_and_recovered_from() {
+    for resume_at_tail in [false, true] {
+        let (model, mut unit) = start(VtdOptions { resume_at_tail, ..Default::default() });
+        let own = Pair { address: 0xfee0_2000, data: 0x31 };
+        write_event(&mut unit, own).unwrap();
+        for round in 1..=300 {
+            unit.event_source().unwrap().provoke().unwrap();
+            assert_eq!(model.fault_events().len(), round);
+            assert_eq!(unit.next_fault(), None);
+            assert_eq!(unit.rearm(), Rearmed { lost: false, stalled: true });
+        }
+        let before = model.invalidations().len();
+        let entry = one(&mut unit);
+        let stale = unit.unroute(&entry);
+        assert!(unit.flush(stale).is_ok());
+        assert_eq!(model.invalidations().len(), before + 1, "the queue works");
+        assert_eq!(model.fault_events().len(), 300);
+        // The model noted each descriptor that makes no sense, and nothing else.
+        assert_eq!(model.violations().len(), 300);
+    }
+}
+
+fn write_event(unit: &mut FakeUnit, pair: Pair) -> Result<(), HardwareError> {
+    let event = unit.event_source().expect("a VT-d unit has one");
+    event.mask()?;
+    event.write(pair)?;
+    event.unmask();
+    Ok(())
 }
 
 /// Memory that the unit could not use.

@@ -7,7 +7,8 @@ use crate::its::DeviceId;
 use crate::vtd::Destination;
 use crate::{
     Binding, Capabilities, Drained, Entry, EntryBlock, EntryIndex, EntryName, Fault, Flushed,
-    HardwareError, Pair, Remapper, RequesterId, ReserveError, Source, Target, Unrouted, Written,
+    HardwareError, Pair, Rearmed, Remapper, RequesterId, ReserveError, Source, Target, Unrouted,
+    Written,
 };
 
 /// Multi-message MSI has at most 32 messages (PCI Local Bus 3.0 §6.8.1.3).
@@ -187,11 +188,11 @@ impl<R: AmdViRegisters, M: EntryMemory> Remapper for AmdViUnit<R, M> {
     }
 
     fn next_fault(&mut self) -> Option<Fault> {
-        let fault = self.log.next_fault(&mut self.registers);
-        if fault.is_none() {
-            // A log that was full starts anew once it has been read.
-            self.log.take_overflow(&mut self.registers);
-        }
-        fault
+        self.log.next_fault(&mut self.registers)
+    }
+
+    /// A log that was full starts anew once it has been read.
+    fn rearm(&mut self) -> Rearmed {
+        Rearmed { lost: self.log.take_overflow(&mut self.registers), stalled: false }
     }
 }

@@ -26,8 +26,8 @@ pub use vectors::{Vectored, VectorsError};
 use crate::its::DeviceId;
 use crate::numbers::CpuVectors;
 use crate::{
-    Binding, Capabilities, CpuEvent, CpuIndex, CpuSet, Drained, EntryIndex, Fault, Flushed,
-    HardwareError, Pair, RequesterId, Source, Unrouted, Written,
+    Binding, Capabilities, CpuEvent, CpuIndex, CpuSet, Drained, EntryIndex, EventSource, Fault,
+    Flushed, HardwareError, Pair, Rearmed, RequesterId, Source, Unrouted, Written,
 };
 
 /// What stands between devices and CPUs, with the numbers that belong to it.
@@ -114,6 +114,22 @@ pub trait BackEnd {
     fn next_fault(&mut self) -> Option<Fault> {
         None
     }
+
+    /// No fault is left to read: clears what else keeps the hardware from telling of the next.
+    fn rearm(&mut self) -> Rearmed {
+        Rearmed::default()
+    }
+
+    /// The message by which the hardware tells of faults, where it has one.
+    fn event_source(&mut self) -> Option<&mut dyn EventSource> {
+        None
+    }
+
+    /// A CPU event that no entry will lead to, and the pair that raises it past the remapper.
+    fn take_direct(&mut self, wanted: CpuSet) -> Result<(Self::Lease, Pair), DirectError> {
+        let _ = wanted;
+        Err(DirectError::NotSupported)
+    }
 }
 
 /// A reserved entry, whatever it holds beside its number.
@@ -171,6 +187,15 @@ pub struct EventSpace {
 /// No CPU of the wanted set has an event to give.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct NoVectors;
+
+/// Why there is no CPU event past the remapper.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum DirectError {
+    /// No CPU of the wanted set has one to give.
+    NoVectors,
+    /// No pair by itself raises anything here, or none that reaches that CPU.
+    NotSupported,
+}
 
 /// Why `reserve` failed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

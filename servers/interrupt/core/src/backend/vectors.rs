@@ -1,11 +1,12 @@
 //! x86: a remapper's entries on one side, each CPU's vectors on the other.
 
-use super::{BackEnd, EntryName, EventSpace, NoVectors, ReserveError, Sender};
+use super::{BackEnd, DirectError, EntryName, EventSpace, NoVectors, ReserveError, Sender};
 use crate::numbers::{RetiredVector, VectorAllocator, VectorLease};
+use crate::vtd::CompatibilityMessage;
 use crate::{
-    ApicId, Binding, Capabilities, CpuEvent, CpuIndex, CpuSet, Drained, Entry, EntryBlock, Fault,
-    Flushed, HardwareError, Pair, Remapper, RequesterId, Source, Target, Unrouted, Vector,
-    VectorRange, Written,
+    ApicId, Binding, Capabilities, CpuEvent, CpuIndex, CpuSet, Drained, Entry, EntryBlock,
+    EventSource, Fault, Flushed, HardwareError, Pair, Rearmed, Remapper, RequesterId, Source,
+    Target, Unrouted, Vector, VectorRange, Written,
 };
 use alloc::vec::Vec;
 
@@ -52,11 +53,6 @@ impl<R: Remapper> Vectored<R> {
     /// The remapper, for what is its own (the fault event, the log).
     pub fn remapper_mut(&mut self) -> &mut R {
         &mut self.remapper
-    }
-
-    /// A vector that no entry will lead to.
-    pub(crate) fn take_direct(&mut self, wanted: CpuSet) -> Result<VectorLease, NoVectors> {
-        self.vectors.take(wanted)
     }
 
     /// A vector of a CPU, with the CPU's name in the interrupt fabric.
@@ -185,5 +181,29 @@ impl<R: Remapper> BackEnd for Vectored<R> {
 
     fn next_fault(&mut self) -> Option<Fault> {
         self.remapper.next_fault()
+    }
+
+    fn rearm(&mut self) -> Rearmed {
+        self.remapper.rearm()
+    }
+
+    fn event_source(&mut self) -> Option<&mut dyn EventSource> {
+        self.remapper.event_source()
+    }
+
+    /// In compatibility format: 8-bit APIC ids, of which 0xff is everyone.
+    fn take_direct(&mut self, wanted: CpuSet) -> Result<(VectorLease, Pair), DirectError> {
+        let lease = self.vectors.take(wanted).map_err(|_| DirectError::NoVectors)?;
+        let target = self.target(lease.cpu(), lease.vector());
+        match u8::try_from(target.apic.bits()) {
+            Ok(destination) if destination < 0xff => {
+                let message = CompatibilityMessage { destination, vector: target.vector };
+                Ok((lease, message.encode()))
+            }
+            _ => {
+                self.vectors.cancel(lease);
+                Err(DirectError::NotSupported)
+            }
+        }
     }
 }

@@ -354,7 +354,8 @@ impl KernelMessages for FakeKernel {
     fn signal(&mut self, handle: FakeHandle) -> Result<(), FakeError> {
         let mut state = self.0.borrow_mut();
         let index = state.enter(KernelCall::Signal, handle)?;
-        if state.objects[index].state == FakeState::Active {
+        // A message without a CPU event is raised by software as well.
+        if matches!(state.objects[index].state, FakeState::Active | FakeState::Reserved) {
             state.objects[index].delivered += 1;
         }
         Ok(())

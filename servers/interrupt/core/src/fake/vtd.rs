@@ -88,6 +88,8 @@ pub(super) struct Unit {
     cache: BTreeMap<u16, [u64; 2]>,
     /// Global command bits that the unit will not acknowledge.
     pub(super) deaf: u32,
+    /// FECTL_REG takes no writes.
+    pub(super) deaf_event: bool,
     /// The queue stands still.
     pub(super) hung: bool,
     /// So many invalidations will be refused.
@@ -115,6 +117,7 @@ impl VtdModel {
             status: Memory::new(0x6000_0000, 4096, true),
             cache: BTreeMap::new(),
             deaf: 0,
+            deaf_event: false,
             hung: false,
             refuse: 0,
             poisoned: None,
@@ -171,6 +174,11 @@ impl VtdModel {
         let mut unit = self.0.borrow_mut();
         unit.hung = hung;
         unit.run_queue();
+    }
+
+    /// FECTL_REG takes no more writes, or takes them again.
+    pub fn deafen_event(&self, deaf: bool) {
+        self.0.borrow_mut().deaf_event = deaf;
     }
 
     /// The next `count` invalidations are refused with IQE.

@@ -42,6 +42,9 @@ pub(super) struct Registers {
     stopped: bool,
 }
 
+/// What raises the fault event, and keeps others from raising it again.
+const CONDITIONS: u32 = FaultStatus::OVERFLOW | FaultStatus::PENDING | FaultStatus::QUEUE_ERRORS;
+
 impl Registers {
     pub(super) fn new(options: &VtdOptions) -> Self {
         let records = options.fault_records.max(1);
@@ -114,8 +117,9 @@ impl Registers {
 
     pub(super) fn queue_error(&mut self, events: &mut Vec<Pair>) {
         self.stopped = true;
+        let before = self.fault_status;
         self.fault_status |= FaultStatus::QUEUE_ERROR;
-        self.fault_event(events);
+        self.condition(before, events);
     }
 
     pub(super) fn record_fault(&mut self, fault: FaultRecord, events: &mut Vec<Pair>) {
@@ -127,16 +131,32 @@ impl Registers {
             return;
         }
         if pending(&self.records[self.next_record]).is_some() {
+            let before = self.fault_status;
             self.fault_status |= FaultStatus::OVERFLOW;
-            return self.fault_event(events);
+            return self.condition(before, events);
         }
-        if self.fault_status & FaultStatus::PENDING == 0 {
+        let before = self.fault_status;
+        if before & FaultStatus::PENDING == 0 {
             self.fault_status &= !0xff00;
             self.fault_status |= (self.next_record as u32) << 8 | FaultStatus::PENDING;
-            self.fault_event(events);
         }
         self.records[self.next_record] = fault.encode();
         self.next_record = (self.next_record + 1) % self.records.len();
+        self.condition(before, events);
+    }
+
+    /// §7.3: an event comes with the first condition only; while one stands, others add none.
+    fn condition(&mut self, before: u32, events: &mut Vec<Pair>) {
+        if before & CONDITIONS == 0 {
+            self.fault_event(events);
+        }
+    }
+
+    /// §11.4.10: with the last condition goes what is pending of an event.
+    fn condition_gone(&mut self) {
+        if self.fault_status & CONDITIONS == 0 {
+            self.fault_control &= !EVENT_PENDING;
+        }
     }
 
     fn fault_event(&mut self, events: &mut Vec<Pair>) {
@@ -199,6 +219,7 @@ impl Unit {
     fn write_fault_status(&mut self, value: u32) {
         let clear = FaultStatus::OVERFLOW | FaultStatus::QUEUE_ERRORS;
         self.registers.fault_status &= !(value & clear);
+        self.registers.condition_gone();
         if value & FaultStatus::QUEUE_ERROR != 0 && !self.options.resume_at_tail {
             self.registers.stopped = false;
             self.run_queue();
@@ -242,6 +263,9 @@ impl VtdRegisters for ModelRegisters {
             offset::GLOBAL_STATUS => unit.registers.status,
             offset::FAULT_STATUS => unit.registers.fault_status,
             offset::FAULT_CONTROL => unit.registers.fault_control,
+            offset::FAULT_DATA => unit.registers.fault_data,
+            offset::FAULT_ADDRESS => unit.registers.fault_address,
+            offset::FAULT_UPPER_ADDRESS if unit.options.extended => 0,
             _ => {
                 unit.violation("a 32-bit read of no such register");
                 0
@@ -254,9 +278,16 @@ impl VtdRegisters for ModelRegisters {
         match offset {
             offset::GLOBAL_COMMAND => unit.command(value),
             offset::FAULT_STATUS => unit.write_fault_status(value),
-            offset::FAULT_DATA => unit.registers.fault_data = value,
+            offset::FAULT_DATA | offset::FAULT_ADDRESS
+                if unit.registers.fault_control & EVENT_MASK == 0 =>
+            {
+                unit.violation("half of the fault event's pair written while it is not masked");
+            }
+            // 31:16 are reserved where extended interrupt data is not supported.
+            offset::FAULT_DATA => unit.registers.fault_data = value & 0xffff,
             offset::FAULT_ADDRESS => unit.registers.fault_address = value & !3,
             offset::FAULT_UPPER_ADDRESS if unit.options.extended && value == 0 => {}
+            offset::FAULT_CONTROL if unit.deaf_event => {}
             offset::FAULT_CONTROL => {
                 let pending = unit.registers.fault_control & EVENT_PENDING;
                 unit.registers.fault_control = value & EVENT_MASK | pending;
@@ -309,6 +340,7 @@ impl VtdRegisters for ModelRegisters {
                     let left = |halves: &[u64; 2]| FaultRecord::decode(*halves).is_some();
                     if !unit.registers.records.iter().any(left) {
                         unit.registers.fault_status &= !FaultStatus::PENDING;
+                        unit.registers.condition_gone();
                     }
                 }
                 _ => unit.violation("a 64-bit write of no such register"),

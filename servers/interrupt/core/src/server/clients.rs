@@ -58,6 +58,8 @@ pub(super) struct Client {
     pub(super) registered: bool,
     /// Faults counted against the device.
     pub(super) faults: u32,
+    /// Writes of its own messages that were blocked because these were not active.
+    pub(super) own_faults: u32,
 }
 
 impl Client {
@@ -130,6 +132,7 @@ impl Clients {
             first: NONE,
             registered: false,
             faults: 0,
+            own_faults: 0,
         });
         Some(index)
     }

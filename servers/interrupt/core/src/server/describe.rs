@@ -12,6 +12,11 @@ use crate::{
 pub struct Statistics {
     /// Faults read from the hardware.
     pub faults: u64,
+    /// Times that the hardware had no record for a fault: how many it lost is not known.
+    pub faults_lost: u64,
+    /// Times that the hardware stood still because it had refused something, and was helped
+    /// on outside of a request.
+    pub stalls: u64,
     /// Flushes that hardware did not finish in time and that were put off.
     pub flushes_late: u64,
     /// Kernel calls that failed although they undo or complete what had just succeeded.

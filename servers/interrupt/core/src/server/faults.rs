@@ -2,7 +2,7 @@
 
 use super::table::State;
 use super::{Core, MessageId};
-use crate::{BackEnd, ClientId, Fault, FaultReason, KernelMessages, RequesterId};
+use crate::{BackEnd, ClientId, Fault, FaultReason, KernelMessages, Rearmed, RequesterId};
 
 /// Who is to hear of a fault.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -16,15 +16,28 @@ pub enum FaultOwner {
 }
 
 impl<B: BackEnd, K: KernelMessages> Core<B, K> {
-    /// Reads at most `limit` faults from the hardware and says for each whom it concerns.
-    /// Returns how many there were.
+    /// Reads at most `limit` faults from the hardware, says for each whom it concerns, and
+    /// raises that client's notice. Returns how many there were: if `limit`, more may wait, and
+    /// the hardware tells of no other before they are read.
     pub fn poll_faults(&mut self, limit: u32, mut tell: impl FnMut(Fault, FaultOwner)) -> u32 {
         for seen in 0..limit {
-            let Some(fault) = self.back_end.next_fault() else { return seen };
+            let Some(fault) = self.next_fault() else { return seen };
             self.statistics.faults += 1;
             tell(fault, self.attribute(fault));
         }
         limit
+    }
+
+    /// The next fault. Where there is none, the hardware is made ready to tell of the next one;
+    /// a fault that came in between was not told of, so there is a second look.
+    fn next_fault(&mut self) -> Option<Fault> {
+        if let Some(fault) = self.back_end.next_fault() {
+            return Some(fault);
+        }
+        let Rearmed { lost, stalled } = self.back_end.rearm();
+        self.statistics.faults_lost += u64::from(lost);
+        self.statistics.stalls += u64::from(stalled);
+        if lost || stalled { self.back_end.next_fault() } else { None }
     }
 
     fn attribute(&mut self, fault: Fault) -> FaultOwner {
@@ -39,6 +52,10 @@ impl<B: BackEnd, K: KernelMessages> Core<B, K> {
             let own = entry.is_some_and(|own| self.back_end.accepts(own, fault.source));
             if alive && own {
                 record.faults = record.faults.saturating_add(1);
+                let index = record.client;
+                let client = self.clients.get_mut(index);
+                client.own_faults = client.own_faults.saturating_add(1);
+                self.notify(index);
                 return FaultOwner::Message(self.table.id(slot));
             }
         }
@@ -46,7 +63,9 @@ impl<B: BackEnd, K: KernelMessages> Core<B, K> {
             Some(index) => {
                 let client = self.clients.get_mut(index);
                 client.faults = client.faults.saturating_add(1);
-                FaultOwner::Client(client.id)
+                let id = client.id;
+                self.notify(index);
+                FaultOwner::Client(id)
             }
             None => FaultOwner::Unknown(fault.source),
         }

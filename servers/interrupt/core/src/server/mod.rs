@@ -12,8 +12,9 @@
 //! | `affinity` | moving to another CPU |
 //! | `block` | blocking, storms, unblocking |
 //! | `release` | freeing, orphans, clients that are gone |
-//! | `direct` | messages of the server's own, past the remapper |
+//! | `event` | the remapper's own message |
 //! | `faults` | whose fault a blocked message is |
+//! | `notice` | how a client hears of faults |
 //! | `describe` | the domain tree, as a whole |
 //! | `survey` | the domain tree in pieces, for the inspector |
 //!
@@ -29,8 +30,9 @@ mod block;
 mod clients;
 mod config;
 mod describe;
-mod direct;
+mod event;
 mod faults;
+mod notice;
 mod quarantine;
 mod release;
 mod survey;
@@ -40,7 +42,6 @@ mod types;
 pub use clients::{ClientDevices, ClientPolicy};
 pub use config::{Config, ConfigError};
 pub use describe::{Describe, Domain, MessageInfo, Statistics};
-pub use direct::DirectMessage;
 pub use faults::FaultOwner;
 pub use survey::{ClientNode, MessageNode, Node, Place, ServerNode, Step};
 pub use types::{AllocRequest, Allocated, Contiguity, Error, Kind, MessageId, MessageState};
@@ -48,6 +49,8 @@ pub use types::{AllocRequest, Allocated, Contiguity, Error, Kind, MessageId, Mes
 use crate::{BackEnd, ClientId, CpuSet, KernelMessages};
 use ::alloc::vec::Vec;
 use clients::Clients;
+use event::FaultEvent;
+use notice::Notice;
 use quarantine::Quarantine;
 use table::Table;
 
@@ -67,6 +70,9 @@ pub struct Core<B: BackEnd, K: KernelMessages> {
     by_entry: Vec<u32>,
     allow_unisolated: bool,
     statistics: Statistics,
+    fault_event: Option<FaultEvent<B::Lease, K::Handle>>,
+    /// By client; shorter than the clients' list while the last of them have asked for none.
+    notices: Vec<Notice<K::Handle>>,
 }
 
 impl<B: BackEnd, K: KernelMessages> Core<B, K> {
@@ -92,6 +98,8 @@ impl<B: BackEnd, K: KernelMessages> Core<B, K> {
             by_entry,
             allow_unisolated: config.allow_unisolated,
             statistics: Statistics::default(),
+            fault_event: None,
+            notices: Vec::new(),
         })
     }
 

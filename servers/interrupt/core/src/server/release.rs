@@ -23,7 +23,9 @@ impl<B: BackEnd, K: KernelMessages> Core<B, K> {
     /// has died. Ends it, and says whose it was. A message that is already gone is `BadId`:
     /// the packet was late.
     pub fn orphaned(&mut self, id: MessageId) -> Outcome<ClientId, K> {
-        let slot = self.table.find(id).ok_or(Error::BadId)?;
+        let Some(slot) = self.table.find(id) else {
+            return self.notice_orphaned(id).ok_or(Error::BadId);
+        };
         let owner = self.clients.get(self.table.get(slot).client).id;
         self.end(slot);
         Ok(owner)
@@ -32,6 +34,7 @@ impl<B: BackEnd, K: KernelMessages> Core<B, K> {
     /// Ends all messages of a client; returns how many. Work: what the client held.
     pub fn client_gone(&mut self, client: impl Into<ClientId>) -> u32 {
         let Some(index) = self.clients.find(client.into()) else { return 0 };
+        self.end_notice(index);
         let mut ended = 0;
         let mut slot = self.clients.get(index).first;
         while slot != NONE {

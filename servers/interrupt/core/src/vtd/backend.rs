@@ -3,8 +3,8 @@
 use super::unit::{DmaRegion, VtdRegisters, VtdUnit};
 use super::{CacheInvalidate, Destination, Irte, RemappableMessage};
 use crate::{
-    Binding, Capabilities, Drained, Entry, EntryBlock, EntryIndex, Fault, Flushed, HardwareError,
-    Pair, Remapper, ReserveError, Source, Target, Unrouted, Written,
+    Binding, Capabilities, Drained, Entry, EntryBlock, EntryIndex, EventSource, Fault, Flushed,
+    HardwareError, Pair, Rearmed, Remapper, ReserveError, Source, Target, Unrouted, Written,
 };
 
 /// Multi-message MSI has at most 32 messages (PCI Local Bus 3.0 §6.8.1.3).
@@ -109,5 +109,13 @@ impl<R: VtdRegisters, M: DmaRegion> Remapper for VtdUnit<R, M> {
 
     fn next_fault(&mut self) -> Option<Fault> {
         self.take_fault()
+    }
+
+    fn rearm(&mut self) -> Rearmed {
+        self.clear_conditions()
+    }
+
+    fn event_source(&mut self) -> Option<&mut dyn EventSource> {
+        Some(self)
     }
 }

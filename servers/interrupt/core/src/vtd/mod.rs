@@ -6,6 +6,7 @@
 
 mod backend;
 mod descriptor;
+mod event;
 mod fault;
 mod irte;
 mod msi;

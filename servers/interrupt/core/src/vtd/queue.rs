@@ -16,6 +16,8 @@ const PER_FLUSH: u32 = 2;
 /// The unit's error bits are read once in so many polls of the status word, because memory
 /// is cheaper to poll than a register.
 const ERROR_CHECK_EVERY: u32 = 64;
+/// Low half of a descriptor whose type, bits 3:0, means nothing.
+const RESERVED_TYPE: u64 = 0xf;
 
 /// The queue's memory and our end of it.
 pub(super) struct Queue<M> {
@@ -141,6 +143,30 @@ impl<M: DmaRegion> Queue<M> {
         }
         // The status word that those waits write is an old one when the next flush waits.
         registers.write32(offset::FAULT_STATUS, errors);
+    }
+
+    /// The queue stands still because of an error that nobody waited for: lets it go on.
+    pub(super) fn resume(&mut self, registers: &mut impl VtdRegisters) {
+        self.recover(registers);
+        self.publish_tail(registers);
+    }
+
+    /// Gives the unit a descriptor that it must refuse (type 15 is reserved, §6.5.2), for who
+    /// wants to see that it says so. [`Queue::resume`] puts another in its place.
+    pub(super) fn submit_refused(
+        &mut self,
+        registers: &mut impl VtdRegisters,
+    ) -> Result<(), HardwareError> {
+        if !self.empty && self.room(registers) < PER_FLUSH {
+            return Err(HardwareError::QueueFull);
+        }
+        let at = self.tail as usize * DESCRIPTOR;
+        self.ring.write64(at, RESERVED_TYPE);
+        self.ring.write64(at + 8, 0);
+        self.tail = (self.tail + 1) & (self.size - 1);
+        self.empty = false;
+        self.publish_tail(registers);
+        Ok(())
     }
 
     fn wait_descriptor(&self) -> Descriptor {

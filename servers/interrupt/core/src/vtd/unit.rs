@@ -11,7 +11,7 @@ use super::registers::{
 };
 use super::{CacheInvalidate, FaultRecord};
 use crate::numbers::EntryAllocator;
-use crate::{Fault, HardwareError, HardwareStep, Pair};
+use crate::{Fault, HardwareError, HardwareStep};
 
 /// The unit's register page. The accesses have the width that their names say, reach the
 /// device in program order, and are not merged.
@@ -176,29 +176,6 @@ impl<R: VtdRegisters, M: DmaRegion> VtdUnit<R, M> {
     /// Whether entries hold 32-bit APIC ids.
     pub const fn extended_mode(&self) -> bool {
         self.extended
-    }
-
-    /// Switches the fault event on: `pair` is a message in compatibility format, because the
-    /// unit's own events are not remapped (§7.3). Until then faults are only recorded.
-    pub fn set_fault_event(&mut self, pair: Pair) {
-        self.registers.write32(offset::FAULT_CONTROL, FAULT_CONTROL_MASK);
-        self.registers.write32(offset::FAULT_DATA, pair.data);
-        self.registers.write32(offset::FAULT_ADDRESS, pair.address as u32);
-        if self.extended_capability.extended_mode() {
-            // Reserved where EIM is not supported.
-            self.registers.write32(offset::FAULT_UPPER_ADDRESS, (pair.address >> 32) as u32);
-        }
-        self.registers.write32(offset::FAULT_CONTROL, 0);
-    }
-
-    /// Whether faults were lost since this was last asked.
-    pub fn take_fault_overflow(&mut self) -> bool {
-        let status = FaultStatus::decode(self.registers.read32(offset::FAULT_STATUS));
-        let overflow = status.of(FaultStatus::OVERFLOW) != 0;
-        if overflow {
-            self.registers.write32(offset::FAULT_STATUS, FaultStatus::OVERFLOW);
-        }
-        overflow
     }
 
     /// Reads and gives back one fault record. Looks at each record once at most.

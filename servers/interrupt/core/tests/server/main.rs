@@ -6,12 +6,14 @@
 //! | `survey` | the domain tree in pieces |
 //! | `invariants`, `world`, `habits` | random lives of many messages, over the same |
 //! | `vectors` | what is particular to x86 |
+//! | `faults` | whose faults are whose, and how they hear |
 //! | `amdvi` | what is particular to an AMD IOMMU |
 //! | `events` | what is particular to an ITS |
 
 mod amdvi;
 mod common;
 mod events;
+mod faults;
 mod habits;
 mod invariants;
 mod life;

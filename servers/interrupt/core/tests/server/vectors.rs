@@ -2,13 +2,11 @@
 //! machine without a remapper.
 
 use crate::common::{A, B, OverVtd, Rig, alloc, request};
-use interrupt_core::fake::{
-    FakeConfig, FakeMachine, FakeState, KernelCall, VtdOptions, VtdServer, fake_config,
-};
+use interrupt_core::fake::{FakeConfig, FakeMachine, FakeState, VtdOptions, fake_config};
 use interrupt_core::{
     AllocRequest, ApicId, BackEnd, ClientDevices, ClientId, ClientPolicy, Config, ConfigError,
-    Contiguity, Core, CpuIndex, CpuSet, Domain, Error, FaultOwner, Kind, MessageState, Pair,
-    RequesterId, Source, Vector, VectorRange, Vectored, VectorsError,
+    Contiguity, Core, CpuIndex, CpuSet, Domain, Error, Kind, MessageState, RequesterId, Source,
+    Vector, VectorRange, Vectored, VectorsError,
 };
 
 /// Many are reserved, few are active; the next is `NoVectors` and stays reserved; each that
@@ -181,23 +179,6 @@ fn describe_shows_the_tree() {
 }
 
 #[test]
-fn direct_message_for_the_server() {
-    let machine = OverVtd::machine(2);
-    let mut core = machine.server(&fake_config(0x3f, 64, 32));
-    let own = core.direct_message(CpuSet::from_bits(2), u64::MAX).unwrap();
-    // APIC id of CPU 1 is 2.
-    assert_eq!(own.pair, Pair { address: 0xfee0_2000, data: own.target.vector.number().into() });
-    core.back_end_mut().remapper_mut().set_fault_event(own.pair);
-    let message = alloc(&mut core, A, Kind::Msix).unwrap();
-    machine.write(Some(A), message.pair);
-    assert_eq!(machine.vtd.as_ref().unwrap().fault_events(), [own.pair]);
-    machine.kernel.fail(KernelCall::Activate);
-    let live = machine.kernel.live();
-    assert!(core.direct_message(CpuSet::ALL, u64::MAX).is_err());
-    assert_eq!(machine.kernel.live(), live);
-}
-
-#[test]
 fn limits_have_their_own_errors() {
     let machine = FakeMachine::new(1, Some(VtdOptions { entries_log2: 3, ..Default::default() }));
     let mut core = machine.server(&fake_config(0x3f, 16, 6));
@@ -224,41 +205,6 @@ fn limits_have_their_own_errors() {
     let block = AllocRequest { contiguity: Contiguity::Contiguous, ..request(Kind::PciMsi) };
     assert_eq!(core.alloc(A, &block, &mut [None; 3]), Err(Error::BadArgument));
     assert_eq!(core.alloc(A, &block, &mut [None; 64]), Err(Error::NoContiguous));
-}
-
-/// Blocked writes are told to the owner, strangers' are counted against them.
-#[test]
-fn faults_have_owners() {
-    let machine = OverVtd::machine(1);
-    let mut core = machine.server(&fake_config(0x3f, 64, 32));
-    let message = alloc(&mut core, A, Kind::Msix).unwrap();
-    alloc(&mut core, B, Kind::Msix).unwrap();
-    let next = |core: &mut VtdServer| {
-        let mut told = Vec::new();
-        core.poll_faults(8, |_, owner| told.push(owner));
-        told
-    };
-    machine.write(Some(A), message.pair);
-    assert_eq!(next(&mut core), [FaultOwner::Message(message.id)]);
-    assert_eq!(core.info(A, message.id).unwrap().faults, 1);
-    machine.write(Some(B), message.pair);
-    assert_eq!(next(&mut core), [FaultOwner::Client(B.into())], "a stranger on a reserved entry");
-    core.activate(A, message.id).unwrap();
-    machine.write(Some(B), message.pair);
-    assert_eq!(next(&mut core), [FaultOwner::Client(B.into())], "a stranger on an active entry");
-    core.free(A, message.id).unwrap();
-    machine.write(Some(A), message.pair);
-    assert_eq!(next(&mut core), [FaultOwner::Client(A.into())], "a late write");
-    let nobody = RequesterId::from_bits(0x7777);
-    machine.write(Some(nobody), message.pair);
-    assert_eq!(next(&mut core), [FaultOwner::Unknown(nobody)]);
-    assert_eq!(next(&mut core), []);
-    assert_eq!(core.statistics().faults, 5);
-    let counted = core.describe().filter_map(|node| match node {
-        Domain::Client { client, faults, .. } => Some((client, faults)),
-        _ => None,
-    });
-    assert_eq!(counted.collect::<Vec<_>>(), [(A.into(), 1), (B.into(), 2)]);
 }
 
 #[test]
