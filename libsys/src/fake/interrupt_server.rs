@@ -197,6 +197,10 @@ impl State {
                 Ok(information.frame())
             }
             Request::Faults(_) => Ok(FaultCount { faults: self.faults, own: 0 }.frame()),
+            // The model has no lines.
+            Request::WireOpen(_) | Request::WireClose(_) | Request::WireAcknowledge(_) => {
+                Err(Error::NotSupported)
+            }
             Request::WatchFaults(_) => {
                 let made = sys::message_create(self.control, 0, 0, u64::MAX);
                 let message = made.map_err(|_| Error::NoMemory)?.handle();
