@@ -6,7 +6,11 @@ use crate::object::{Capability, IoPorts};
 use tocsin_abi::limits::PAGE_BYTES;
 use tocsin_abi::{Handle, Rights};
 use tocsin_proto::DecodeError;
-use tocsin_proto::pci::{self as protocol, BarKind, Description, Enables, Width};
+use tocsin_proto::pci::{self as protocol, BarKind, Description, Enables, PinSet, Width};
+
+/// Status register, and its interrupt bit.
+const STATUS: u16 = 0x06;
+const INTERRUPT_STATUS: u32 = 1 << 3;
 
 /// Why the PCI server's side of a request failed.
 pub type PciError = AskError<protocol::Error>;
@@ -137,6 +141,33 @@ impl Device {
     /// The server's.
     pub fn enable(self, on: Enables) -> Result<(), PciError> {
         ask(self.endpoint, &protocol::Enable { on }).map(drop)
+    }
+
+    /// Which line the device's interrupt pin leads to. Asking lets this device's driver open
+    /// the line at the interrupt server.
+    ///
+    /// # Errors
+    /// The server's: `NoPin`, `NoWire` where nobody says it.
+    pub fn pin(self) -> Result<protocol::PinWire, PciError> {
+        ask(self.endpoint, &protocol::PinLine)
+    }
+
+    /// Switches the device's interrupt pin. Others share its line: switch it on only while
+    /// the line is open here.
+    ///
+    /// # Errors
+    /// The server's: `Exclusive` while the device's messages are on.
+    pub fn set_pin(self, set: PinSet) -> Result<(), PciError> {
+        ask(self.endpoint, &set).map(drop)
+    }
+
+    /// Whether the device wants something by its pin, on or off (PCIe Base 6.0 §7.5.1.1.4,
+    /// Interrupt Status): who shares a line asks whether it was its own device.
+    ///
+    /// # Errors
+    /// The server's.
+    pub fn interrupt_status(self) -> Result<bool, PciError> {
+        Ok(self.config_read(STATUS, Width::Word)? & INTERRUPT_STATUS != 0)
     }
 
     /// Puts a message's pair into an MSI slot: the server reads it from the message.

@@ -7,8 +7,8 @@ use common::tree::virt;
 use common::{fix_checksum, table};
 use proptest::prelude::*;
 use tocsin_firmware::arm::{Console, Platform};
-use tocsin_firmware::pci_host::{DeviceIds, Hosts};
-use tocsin_firmware::{Fadt, Gtdt, Iort, Madt, Root, Spcr};
+use tocsin_firmware::pci_host::{DeviceIds, Hosts, Pin, Pins};
+use tocsin_firmware::{Fadt, Gtdt, Iort, Madt, Polarity, RequesterId, Root, Spcr};
 
 /// Reads a tree in all ways and checks what every answer promises.
 fn look_at_tree(blob: &[u8]) {
@@ -28,6 +28,21 @@ fn look_at_tree(blob: &[u8]) {
             }
             for requester in [0, 0x108, 0xffff] {
                 let _ = found.ids.map(host.segment.segment, requester);
+            }
+            look_at_pins(blob, host.segment.segment);
+        }
+    }
+}
+
+/// Whatever the map says, a line is one that a GIC can take from a device.
+fn look_at_pins(blob: &[u8], segment: u16) {
+    let Ok(pins) = Pins::from_device_tree(blob) else { return };
+    let id = RequesterId::from_bits;
+    for way in [&[][..], &[id(0x08)], &[id(0x10), id(0x0100)], &[id(0x1f), id(0x100), id(0x208)]] {
+        for pin in Pin::ALL {
+            if let Ok(line) = pins.line(segment, way, pin) {
+                assert!((32..1020).contains(&line.number) || (4096..5120).contains(&line.number));
+                assert_eq!(line.polarity, Polarity::High);
             }
         }
     }

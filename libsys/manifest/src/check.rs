@@ -4,7 +4,7 @@ use alloc::{string::ToString, vec::Vec};
 
 use tocsin_abi::{limits::PRIORITIES, startup};
 
-use crate::{Grant, Invalid, Manifest, Problem, Program};
+use crate::{Grant, Invalid, Manifest, PinTable, Problem, Program, Slots};
 
 /// Names that mean something without a manifest: the boot modules that are no server.
 const RESERVED: [&str; 3] = ["init", "kernel", "manifest"];
@@ -14,6 +14,9 @@ const MAX_GRANTS: usize = startup::ENTRIES / 2;
 
 /// Quirks that a manifest may have: each is an entry of a startup page.
 const MAX_QUIRKS: usize = 8;
+
+/// Tables of pins that a manifest may have: each is an entry of a startup page too.
+const MAX_PINS: usize = 12;
 
 /// No budget or DMA quota is larger (1 TiB in KiB): sums of a manifest cannot overflow.
 const MAX_KIB: u32 = 1 << 30;
@@ -60,6 +63,7 @@ impl Manifest {
         }
         self.check_drivers(&mut problems);
         self.check_quirks(&mut problems);
+        self.check_pins(&mut problems);
         self.check_pairs(&mut problems);
         problems
     }
@@ -155,6 +159,30 @@ impl Manifest {
         }
         if self.quirks.len() > MAX_QUIRKS {
             problems.push(Problem::ManyQuirks { count: self.quirks.len(), max: MAX_QUIRKS });
+        }
+    }
+
+    fn check_pins(&self, problems: &mut Vec<Problem>) {
+        for (index, table) in self.pins.iter().enumerate() {
+            let (board, slots, line) = (table.board, table.slots, table.line);
+            let Slots { first, last } = slots;
+            if table.reason.trim().is_empty() {
+                problems.push(Problem::NoPinReason { board });
+            }
+            if first > last || last > 31 || line > u32::MAX - 3 {
+                problems.push(Problem::BadPins { board, slots, line });
+            }
+            let overlaps = |other: &PinTable| {
+                (other.board, other.controller) == (board, table.controller)
+                    && first <= other.slots.last
+                    && other.slots.first <= last
+            };
+            if self.pins[..index].iter().any(overlaps) {
+                problems.push(Problem::SharedSlots { board, slots });
+            }
+        }
+        if self.pins.len() > MAX_PINS {
+            problems.push(Problem::ManyPins { count: self.pins.len(), max: MAX_PINS });
         }
     }
 

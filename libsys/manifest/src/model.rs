@@ -4,7 +4,7 @@ use alloc::{string::String, vec::Vec};
 
 use serde::{Deserialize, Serialize};
 
-use crate::Grant;
+use crate::{Grant, PinTable};
 
 /// The whole manifest.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,6 +19,8 @@ pub struct Manifest {
     pub drivers: Vec<Driver>,
     /// Where devices differ from what firmware says of them.
     pub quirks: Vec<Quirk>,
+    /// Where interrupt pins lead on boards whose firmware says it in AML only.
+    pub pins: Vec<PinTable>,
 }
 
 /// What concerns the whole run.

@@ -3,7 +3,7 @@
 use alloc::{string::String, vec::Vec};
 use core::fmt;
 
-use crate::{DeviceKind, DeviceMatch, Grant};
+use crate::{BoardIds, DeviceKind, DeviceMatch, Grant, Slots};
 
 /// A rule that a manifest breaks. `program` is the name of the server or driver.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -131,6 +131,34 @@ pub enum Problem {
         /// The kind of device.
         device: DeviceKind,
     },
+    /// A table of pins that does not say where it is known from.
+    NoPinReason {
+        /// The board.
+        board: BoardIds,
+    },
+    /// A table of pins whose slots are none, or whose lines have no numbers.
+    BadPins {
+        /// The board.
+        board: BoardIds,
+        /// The slots.
+        slots: Slots,
+        /// The first line.
+        line: u32,
+    },
+    /// Two tables of pins for one slot.
+    SharedSlots {
+        /// The board.
+        board: BoardIds,
+        /// The slots of the second.
+        slots: Slots,
+    },
+    /// More tables of pins than a startup page has room for.
+    ManyPins {
+        /// How many there are.
+        count: usize,
+        /// How many there may be.
+        max: usize,
+    },
     /// More quirks than a startup page has room for.
     ManyQuirks {
         /// How many there are.
@@ -193,6 +221,18 @@ impl fmt::Display for Problem {
             }
             Problem::SharedQuirk { device } => {
                 write!(f, "quirk of {:04x}:{:04x}: there is another", device.vendor, device.device)
+            }
+            Problem::NoPinReason { board } => write!(f, "pins of {board}: says no reason"),
+            Problem::BadPins { board, slots: Slots { first, last }, line } => write!(
+                f,
+                "pins of {board}: slots {first} to {last} with four lines from {line} can not be: \
+                 slots go from 0 to 31, the lower first, and lines below 4294967293"
+            ),
+            Problem::SharedSlots { board, slots: Slots { first, last } } => {
+                write!(f, "pins of {board}: another table has one of the slots {first} to {last}")
+            }
+            Problem::ManyPins { count, max } => {
+                write!(f, "{count} tables of pins, at most {max} fit")
             }
             Problem::ManyQuirks { count, max } => write!(f, "{count} quirks, at most {max} fit"),
         }

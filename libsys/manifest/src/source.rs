@@ -9,7 +9,8 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use crate::{
-    DeviceMatch, Driver, Grant, InterruptPolicy, Invalid, Manifest, Program, Quirk, System,
+    DeviceMatch, Driver, Grant, InterruptPolicy, Invalid, Manifest, PinTable, Program, Quirk,
+    System,
 };
 
 /// Why a file is no manifest.
@@ -56,12 +57,16 @@ struct File {
     driver: Vec<DriverSection>,
 }
 
-/// The file beside the manifests, the same for all of them.
-#[derive(Deserialize)]
+/// The file beside the manifests, the same for all of them: what machines are like and firmware does not say.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct QuirkFile {
+pub struct Quirks {
+    /// Where devices differ from what firmware says of them.
+    #[serde(default, rename = "quirk")]
+    pub quirks: Vec<Quirk>,
+    /// Where interrupt pins lead on boards whose firmware says it in AML only.
     #[serde(default)]
-    quirk: Vec<Quirk>,
+    pub pins: Vec<PinTable>,
 }
 
 #[derive(Deserialize)]
@@ -131,13 +136,12 @@ struct DriverSection {
 }
 
 /// Reads the file with the quirks. They are checked as parts of a manifest.
-pub fn quirks_from_toml(text: &str) -> Result<Vec<Quirk>, SourceError> {
-    let file = toml::from_str::<QuirkFile>(text);
-    file.map(|file| file.quirk).map_err(|error| SourceError::Toml(error.to_string()))
+pub fn quirks_from_toml(text: &str) -> Result<Quirks, SourceError> {
+    toml::from_str(text).map_err(|error| SourceError::Toml(error.to_string()))
 }
 
 /// Reads a manifest file, and checks it together with the quirks of the file beside it.
-pub fn from_toml(text: &str, quirks: Vec<Quirk>) -> Result<Manifest, SourceError> {
+pub fn from_toml(text: &str, beside: Quirks) -> Result<Manifest, SourceError> {
     let file: File = toml::from_str(text).map_err(|error| SourceError::Toml(error.to_string()))?;
     let servers = file
         .server
@@ -160,7 +164,8 @@ pub fn from_toml(text: &str, quirks: Vec<Quirk>) -> Result<Manifest, SourceError
         },
         servers,
         drivers,
-        quirks,
+        quirks: beside.quirks,
+        pins: beside.pins,
     };
     manifest.check().map_err(SourceError::Invalid)?;
     Ok(manifest)

@@ -2,12 +2,13 @@
 
 use tocsin_abi::startup::ARGS_BYTES;
 use tocsin_manifest::{
-    DeviceKind, Grant, Manifest, Problem, Quirk, SourceError, WireError, quirks_from_toml,
+    BoardIds, DeviceKind, Grant, Manifest, PinController, PinPolarity, PinTable, PinTrigger,
+    PinTurn, Problem, Quirk, Quirks, Slots, SourceError, WireError, quirks_from_toml,
 };
 
 /// A manifest without quirks.
 fn from_toml(text: &str) -> Result<Manifest, SourceError> {
-    tocsin_manifest::from_toml(text, Vec::new())
+    tocsin_manifest::from_toml(text, Quirks::default())
 }
 
 /// A manifest with two servers and a driver, and `extra` grants for server `b`.
@@ -225,6 +226,80 @@ fn the_console_is_one_thing_on_every_machine() {
     }
 }
 
+fn pins(first: u8, last: u8) -> PinTable {
+    PinTable {
+        board: BoardIds {
+            vendor: 0x8086,
+            device: 0x29c0,
+            subsystem_vendor: 0x1af4,
+            subsystem: 0x1100,
+        },
+        controller: PinController::IoApic,
+        slots: Slots { first, last },
+        turn: PinTurn::Slot,
+        line: 20,
+        trigger: PinTrigger::Level,
+        polarity: PinPolarity::High,
+        reason: "r".to_owned(),
+    }
+}
+
+#[test]
+fn tables_of_pins() {
+    let text = r#"
+        [[pins]]
+        board = { vendor = 0x8086, device = 0x29c0, subsystem_vendor = 0x1af4, subsystem = 0x1100 }
+        controller = "ioapic"
+        slots = { first = 0, last = 24 }
+        turn = "slot"
+        line = 20
+        trigger = "level"
+        polarity = "high"
+        reason = "r"
+    "#;
+    assert_eq!(quirks_from_toml(text).unwrap().pins, [pins(0, 24)]);
+    for (word, wrong) in [
+        ("ioapic", "pic"),
+        ("\"slot\"", "\"device\""),
+        ("level", "both"),
+        ("high", "5"),
+        ("last = 24", "last = -1"),
+        ("last = 24", "last = 256"),
+        (", last = 24", ""),
+        ("line = 20", "line = 0x1_0000_0000"),
+        ("line = 20", "line = 20\ncolour = 1"),
+        ("subsystem = 0x1100", "revision = 1"),
+    ] {
+        let text = text.replace(word, wrong);
+        assert!(matches!(quirks_from_toml(&text), Err(SourceError::Toml(_))), "{wrong}");
+    }
+    for missing in ["board", "controller", "slots", "turn", "line", "trigger", "polarity", "reason"]
+    {
+        let text = text.replace(&format!("{missing} ="), "#");
+        assert!(matches!(quirks_from_toml(&text), Err(SourceError::Toml(_))), "{missing}");
+    }
+    let board = pins(0, 0).board;
+    let one = |table: PinTable| problem(|m| m.pins = vec![table]);
+    let reason = " ".to_owned();
+    assert_eq!(one(PinTable { reason, ..pins(0, 24) }), Problem::NoPinReason { board });
+    for slots in [Slots { first: 2, last: 1 }, Slots { first: 0, last: 32 }] {
+        assert_eq!(one(pins(slots.first, slots.last)), Problem::BadPins { board, slots, line: 20 });
+    }
+    let high = PinTable { line: u32::MAX - 2, ..pins(0, 1) };
+    assert_eq!(one(high), Problem::BadPins { board, slots: pins(0, 1).slots, line: u32::MAX - 2 });
+    let overlap = vec![pins(0, 24), pins(24, 25)];
+    let shared = Problem::SharedSlots { board, slots: pins(24, 25).slots };
+    assert_eq!(problem(|m| m.pins = overlap), shared);
+    // Another board's, or of another architecture: both stand.
+    let mut both = good();
+    both.pins = vec![pins(0, 24), PinTable { controller: PinController::Gic, ..pins(0, 24) }];
+    both.pins.push(pins(25, 31));
+    assert_eq!(both.problems(), []);
+    assert_eq!(Manifest::from_bytes(&both.to_bytes().unwrap()), Ok(both));
+    let many = (0..13).map(|slot| pins(slot, slot)).collect();
+    assert_eq!(problem(|m| m.pins = many), Problem::ManyPins { count: 13, max: 12 });
+}
+
 fn quirk(vendor: u16, reason: &str) -> Quirk {
     let device = DeviceKind { vendor, device: 0x12 };
     Quirk { device, dma_device_id: 0, amdvi_dma_id: None, reason: reason.to_owned() }
@@ -238,10 +313,10 @@ fn quirks() {
         dma_device_id = 0
         reason = "no"
     "#;
-    assert_eq!(quirks_from_toml(text).unwrap(), [quirk(0x1000, "no")]);
-    assert_eq!(quirks_from_toml("").unwrap(), []);
+    assert_eq!(quirks_from_toml(text).unwrap().quirks, [quirk(0x1000, "no")]);
+    assert_eq!(quirks_from_toml("").unwrap(), Quirks::default());
     let both = text.replace("dma_device_id = 0", "dma_device_id = 0\namdvi_dma_id = 0xa0");
-    assert_eq!(quirks_from_toml(&both).unwrap()[0].amdvi_dma_id, Some(0xa0));
+    assert_eq!(quirks_from_toml(&both).unwrap().quirks[0].amdvi_dma_id, Some(0xa0));
     let wide = text.replace("dma_device_id = 0", "dma_device_id = 0\namdvi_dma_id = 0x1_0000");
     assert!(matches!(quirks_from_toml(&wide), Err(SourceError::Toml(_))));
     for wrong in [

@@ -126,10 +126,14 @@ fn pci_is_the_words_of_the_plan() {
     assert_eq!(pci::ConfigWrite::decode(&write.frame().words, 0), Err(DecodeError::BadValue));
     assert_eq!(pci::MsiWrite::decode(&[0], 0), Err(DecodeError::WrongHandles));
     assert_eq!(pci::MsiWrite::decode(&[0], 1), Ok(pci::MsiWrite { slot: 0 }));
+    assert_eq!((pci::PinLine.frame().label, pci::PinSet::On.frame().label), (13, 14));
+    assert_eq!(pci::PinSet::decode(&[1], 0), Ok(pci::PinSet::On));
+    assert_eq!(pci::PinSet::decode(&[2], 0), Err(DecodeError::BadValue));
 }
 
 #[test]
 fn pci_replies_round_trip() {
+    use interrupt::{LineId, Polarity, Trigger, Wiring};
     reply_round_trip(pci::Claimed { requester: 0x18 }, 2);
     let msi = pci::Msi { slots: 32, per_slot_mask: true, wide_address: true };
     let description = pci::Description {
@@ -163,6 +167,14 @@ fn pci_replies_round_trip() {
     reply_round_trip(bar, 1);
     reply_round_trip(pci::ConfigValue { value: u32::MAX }, 0);
     reply_round_trip(pci::DmaMemory { bus_address: 1 << 32, size_bytes: 4096 }, 1);
+    let wiring = Wiring { trigger: Trigger::Level, polarity: Polarity::High };
+    let wire = pci::PinWire { pin: 1, line: LineId(22), wiring };
+    assert_eq!(&*wire.frame().words, [0x0101_0000_0016]);
+    reply_round_trip(wire, 0);
+    reply_round_trip(pci::PinWire { pin: 4, line: LineId(u32::MAX), wiring }, 0);
+    for bad in [0x0100_0000_0016, 0x0105_0000_0016, 0x0401_0000_0016, 0x1_0101_0000_0016] {
+        assert!(pci::PinWire::get(&mut Reader::new(&[bad]), 0).is_err(), "{bad:x?}");
+    }
     reply_round_trip(Nothing, 0);
 }
 
@@ -218,7 +230,7 @@ fn words() -> impl Strategy<Value = Vec<u64>> {
 
 proptest! {
     #[test]
-    fn what_decodes_encodes_to_the_same_words(label in 0u32..12, words in words(), handles in 0usize..3) {
+    fn what_decodes_encodes_to_the_same_words(label in 0u32..16, words in words(), handles in 0usize..3) {
         macro_rules! check {
             ($($protocol:ident)*) => {$(
                 if let Ok(request) = $protocol::Request::decode(label, &words, handles) {
@@ -239,7 +251,7 @@ proptest! {
         let _ = console::Request::decode(label % 4, &words, handles);
         let _ = report::Request::decode(label % 8, &words, handles);
         let _ = interrupt::Request::decode(label, &words, handles);
-        for request in 0..12 {
+        for request in 0..16 {
             let _ = interrupt::Request::check_reply(request, label % 20, &words, handles);
             let _ = pci::Request::check_reply(request, label % 20, &words, handles);
             let _ = interrupt::Request::check_reply(request, 0, &words, handles);

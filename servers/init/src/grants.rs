@@ -6,6 +6,7 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use core::cell::RefCell;
 
+use init_control::pins::PinRule;
 use init_control::{NotStarted, SYSTEM_BADGE};
 use libsys::object::Endpoint;
 use libsys::spawn::Spawner;
@@ -19,6 +20,7 @@ use crate::fatal::{Context, Fatal};
 use crate::firmware::Firmware;
 use crate::hardware::{Device, Hardware, Uart};
 use crate::modules::Modules;
+use crate::pins;
 
 /// What a driver's device gives it.
 pub struct Claimed {
@@ -145,6 +147,7 @@ impl<'a> Grants<'a> {
             Grant::Ecam => {
                 devices(spawner, "ecam", &self.hardware.ecam)?;
                 self.give_quirks(spawner)?;
+                self.give_pins(spawner)?;
             }
             Grant::PciWindow => devices(spawner, "pci-window", &self.hardware.windows)?,
             Grant::MessageControl => {
@@ -260,6 +263,15 @@ impl<'a> Grants<'a> {
             if let Some(id) = quirk.amdvi_dma_id {
                 spawner.value("amdvi-dma-id", kind, id.into()).context("quirk")?;
             }
+        }
+        Ok(())
+    }
+
+    /// Where interrupt pins lead on known boards.
+    fn give_pins(&self, spawner: &mut Spawner) -> Result<(), Fatal> {
+        for table in &self.manifest.pins {
+            let (board, rule) = pins::rule(table).values();
+            spawner.value(PinRule::ENTRY, board, rule).context("pins")?;
         }
         Ok(())
     }

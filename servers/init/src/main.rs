@@ -12,6 +12,7 @@ mod firmware;
 mod grants;
 mod hardware;
 mod modules;
+mod pins;
 mod power;
 mod probe;
 mod programs;

@@ -7,6 +7,7 @@ use libsys::println;
 use pci_core::bars::Bars;
 use pci_core::msi::Msi;
 use pci_core::msix::Msix;
+use pci_core::pins::{Switch, SwitchError};
 use pci_core::{Command, ConfigExt, Function, policy};
 use tocsin_abi::Rights;
 
@@ -39,6 +40,10 @@ pub struct Claim {
     pub msix: Option<Msix>,
     /// A message's pair is in the capability, put there by this driver.
     pub msi_written: bool,
+    /// Its interrupt pin, or why it can not be used.
+    pub pin: Result<Switch, SwitchError>,
+    /// Its driver knows which line the pin leads to, and the interrupt server knows the driver.
+    pub pin_known: bool,
     /// DMA memory that may still be asked for, in bytes.
     pub dma_left: u64,
     /// This server and the interrupt server, with the device's badge.
@@ -57,6 +62,10 @@ impl Claim {
         endpoints: [Endpoint; 2],
     ) -> Self {
         silence(&mut config, &function);
+        let pin = Switch::new(&mut config, &function);
+        if pin == Err(SwitchError::AlwaysOn) {
+            println!("pci: the interrupt pin of {} can not be switched off", function.address);
+        }
         let at = function.address;
         let msi = function.msi.and_then(|offset| Msi::read(&config, at, offset).ok());
         let msix = function.msix.zip(bars);
@@ -67,6 +76,8 @@ impl Claim {
             msi,
             msix,
             msi_written: false,
+            pin,
+            pin_known: false,
             dma_left: dma_quota,
             endpoints,
             bars: Vec::new(),
@@ -96,6 +107,12 @@ impl Claim {
     /// Takes everything back. The order matters: the device can no longer write to memory
     /// before the memory becomes somebody else's.
     pub fn end(mut self) {
+        // First the pin: it is shared, and whoever else is on the line waits for it.
+        if let Ok(pin) = &mut self.pin
+            && !pin.off(&mut self.config)
+        {
+            println!("pci: {} does not let go of its pin", self.function.address);
+        }
         let stopped = silence(&mut self.config, &self.function);
         for endpoint in &self.endpoints {
             report(endpoint.revoke());
@@ -133,8 +150,7 @@ fn silence(config: &mut Page, function: &Function) -> bool {
         let control = config.read16(function.address, offset + MSIX_CONTROL);
         config.write16(function.address, offset + MSIX_CONTROL, control & !MSIX_ENABLE);
     }
-    // INTx stays off for good: nobody here serves it.
-    let command = policy::change_command(config, function, Command::INTX_DISABLE, ACTIVE);
+    let command = policy::change_command(config, function, Command::empty(), ACTIVE);
     // A configuration read returns after the device's earlier writes have arrived (PCIe
     // §2.4.1: completions push posted requests).
     let now = config.read16(function.address, 0x04);

@@ -116,6 +116,14 @@ fn slice(
     made.map(|physical| Capability::own(physical.leak())).map_err(|_| Error::NoMemory)
 }
 
+/// A device's messages can be on only while its pin is off.
+fn messages_may_be_on(claim: &Claim) -> Result<(), Error> {
+    match &claim.pin {
+        Ok(pin) if pin.is_on() => Err(Error::Exclusive),
+        _ => Ok(()),
+    }
+}
+
 /// Puts a message's pair into the capability. The pair comes from the kernel.
 pub fn msi_write(claim: &mut Claim, slot: u8, message: &Capability) -> Result<(), Error> {
     let msi = claim.msi.ok_or(Error::NotSupported)?;
@@ -138,6 +146,9 @@ pub fn msi_mask(claim: &mut Claim, slot: u8, masked: bool) -> Result<(), Error> 
     if slot != 0 {
         return Err(Error::BadSlot);
     }
+    if !masked {
+        messages_may_be_on(claim)?;
+    }
     // Without a pair from this driver the device would write to wherever the last one's
     // pair, or none, leads.
     if !claim.msi_written {
@@ -156,6 +167,9 @@ pub fn msi_mask(claim: &mut Claim, slot: u8, masked: bool) -> Result<(), Error> 
 /// Switches the MSI-X table as a whole. What is in it is the driver's affair.
 pub fn msix_set(claim: &mut Claim, set: MsiXSet) -> Result<(), Error> {
     let msix = claim.msix.ok_or(Error::NotSupported)?;
+    if set != MsiXSet::Off {
+        messages_may_be_on(claim)?;
+    }
     msix.set(&mut claim.config, set != MsiXSet::Off, set != MsiXSet::On);
     Ok(())
 }

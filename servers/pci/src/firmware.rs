@@ -5,6 +5,7 @@ use alloc::boxed::Box;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
+use init_control::pins::Controller;
 use libsys::map::Mapping;
 use libsys::println;
 use libsys::startup::module_bytes;
@@ -12,8 +13,9 @@ use pci_core::assign::{Host, HostWindow};
 use pci_core::placement::Range;
 use tocsin_abi::startup::{Entry, Startup};
 use tocsin_abi::{Error, Rights};
+use tocsin_firmware::madt::Entry as Part;
 use tocsin_firmware::mcfg::Segment;
-use tocsin_firmware::pci_host::{DeviceIds, Hosts, Window, WindowSpace};
+use tocsin_firmware::pci_host::{DeviceIds, Hosts, Pins, Window, WindowSpace};
 use tocsin_firmware::{Blob, Iort, Madt, Mcfg, Signature};
 
 /// Requester ids have no segment in this system, so only this one is taken.
@@ -28,6 +30,22 @@ pub struct Description {
     pub host: Option<Host>,
     /// What DeviceIDs an ITS sees.
     pub ids: DeviceIds<'static>,
+    /// Where interrupt pins lead, or what is known of it.
+    pub pinning: Pinning,
+}
+
+/// Who says where interrupt pins lead.
+pub enum Pinning {
+    /// A device tree.
+    Tree(Pins<'static>),
+    /// Tables say it in AML, which is not run: what lines there are is known, if that.
+    Tables(Option<Controller>),
+}
+
+impl Default for Pinning {
+    fn default() -> Self {
+        Self::Tables(None)
+    }
 }
 
 impl Description {
@@ -46,7 +64,7 @@ impl Description {
 
     // What is read is large, and the stack is small: each reader has a frame of its own.
     #[inline(never)]
-    fn of_tree(bytes: &[u8]) -> Result<Self, String> {
+    fn of_tree(bytes: &'static [u8]) -> Result<Self, String> {
         let found = match Hosts::from_device_tree(bytes) {
             Ok(found) => Box::new(found),
             Err(error) => return Err(error.to_string()),
@@ -61,7 +79,8 @@ impl Description {
             windows: host.windows.iter().map(window).collect(),
             exact: true,
         });
-        Ok(Self { segments, host, ids: found.ids })
+        let pins = Pins::from_device_tree(bytes).map_err(|error| error.to_string())?;
+        Ok(Self { segments, host, ids: found.ids, pinning: Pinning::Tree(pins) })
     }
 
     #[inline(never)]
@@ -71,6 +90,7 @@ impl Description {
         let mcfg = mcfg.map_err(|error| error.to_string())?;
         let segments = mcfg.segments().flatten().collect();
         let madt = blob.find(Signature::MADT, 0).and_then(Madt::parse);
+        let pinning = Pinning::Tables(madt.ok().and_then(|madt| controller(&madt)));
         let ids = match blob.find(Signature::IORT, 0) {
             // A PC, or a machine without an ITS.
             Err(_) => DeviceIds::default(),
@@ -82,8 +102,17 @@ impl Description {
                 }
             },
         };
-        Ok(Self { segments, host: None, ids })
+        Ok(Self { segments, host: None, ids, pinning })
     }
+}
+
+/// Which interrupt controller a machine has, whose lines the manifest's tables number.
+fn controller(madt: &Madt<'_>) -> Option<Controller> {
+    madt.entries().flatten().find_map(|part| match part {
+        Part::IoApic(_) => Some(Controller::IoApic),
+        Part::Distributor(_) => Some(Controller::Gic),
+        _ => None,
+    })
 }
 
 fn window(window: &Window) -> HostWindow {

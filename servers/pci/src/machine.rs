@@ -7,12 +7,14 @@ use core::fmt::{self, Write};
 use libsys::println;
 use pci_core::assign::{Host, Note, assign};
 use pci_core::bars::{self, Bar, Bars, Space};
+use pci_core::pins::NoWire;
 use pci_core::placement::{Placement, Range};
 use pci_core::{FunctionAddress, Kind, Topology, enumerate, enumerate_from_first_bus};
 
 use crate::ecam::Ecam;
 use crate::firmware::SEGMENT;
 use crate::windows::Windows;
+use crate::wires::Wires;
 
 /// What enumeration found.
 pub struct Machine {
@@ -80,7 +82,7 @@ impl Machine {
     }
 
     /// One line for each function, and what was odd.
-    pub fn print(&self) {
+    pub fn print(&self, wires: &Wires) {
         for function in self.topology.functions() {
             let mut notes = Notes(String::new());
             let [class, subclass, interface] = function.class;
@@ -95,6 +97,13 @@ impl Machine {
             }
             if function.msix.is_some() {
                 notes.add(format_args!(" MSI-X"));
+            }
+            if let (Some(pin), Kind::Endpoint) = (function.pin, function.kind) {
+                match wires.line(&self.topology, function) {
+                    Ok(line) => notes.add(format_args!(" {pin} line {line}")),
+                    Err(NoWire::NoPin | NoWire::NotInTable) => notes.add(format_args!(" {pin}")),
+                    Err(why) => notes.add(format_args!(" {pin} ({why})")),
+                }
             }
             for bar in self.bars(function.address) {
                 let kind = if bar.space == Space::Io { "io" } else { "mem" };

@@ -10,10 +10,12 @@ mod ecam;
 mod firmware;
 mod machine;
 mod messages;
+mod pin;
 mod quirks;
 mod reply;
 mod serve;
 mod windows;
+mod wires;
 
 use ecam::Ecam;
 use firmware::Description;
@@ -24,6 +26,7 @@ use messages::Messages;
 use serve::Pci;
 use tocsin_abi::startup::Startup;
 use windows::Windows;
+use wires::Wires;
 
 libsys::entry!(main);
 
@@ -44,9 +47,10 @@ fn main(env: &'static Startup) -> u64 {
     let config = Ecam::new(env, &description.segments);
     let windows = Windows::new(env);
     let machine = Machine::enumerate(config, description.host, &windows);
-    machine.print();
+    let wires = Wires::new(env, description.pinning, &machine.config);
+    machine.print(&wires);
     let messages = Messages::new(env, interrupt, description.ids);
-    let error = reply::serve(own, &mut Pci::new(machine, windows, own, messages));
+    let error = reply::serve(own, &mut Pci::new(machine, windows, wires, own, messages));
     println!("pci: can not serve: {error}");
     1
 }

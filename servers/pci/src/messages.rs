@@ -1,13 +1,14 @@
 //! What this server tells the interrupt server: how a device's messages arrive there, and
 //! when nobody drives it any more.
 
-use init_control::{ClientGone, SYSTEM_BADGE, SetDevice, SetSource, Source, Writes};
+use init_control::{ClientGone, SYSTEM_BADGE, SetDevice, SetSource, SetWire, Source, Writes};
 use libsys::object::Endpoint;
 use libsys::{ipc, println, sys};
 use pci_core::{Function, SourceCheck, Topology};
 use tocsin_abi::startup::Startup;
 use tocsin_abi::{Handle, Rights};
 use tocsin_firmware::pci_host::{Arrival, DeviceIds};
+use tocsin_proto::interrupt::{LineId, Wiring};
 use tocsin_proto::pci::Error;
 
 use crate::firmware::SEGMENT;
@@ -79,6 +80,16 @@ impl Messages {
         if !self.tell(ClientGone::LABEL, &gone.words()) {
             println!("pci: the interrupt server did not hear that {requester:04x} is free");
         }
+    }
+
+    /// The driver of this device may open this line.
+    pub fn set_wire(&self, requester: u16, line: LineId, wiring: Wiring) -> Result<(), Error> {
+        let set = SetWire { client: requester.into(), line, wiring };
+        if self.tell(SetWire::LABEL, &set.words()) {
+            return Ok(());
+        }
+        println!("pci: the interrupt server does not give out {line} ({wiring})");
+        Err(Error::NoLine)
     }
 
     fn must_tell(&self, label: u32, words: &[u64]) -> Result<(), Error> {

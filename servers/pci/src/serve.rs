@@ -15,8 +15,10 @@ use crate::claim::Claim;
 use crate::driver;
 use crate::machine::Machine;
 use crate::messages::Messages;
+use crate::pin;
 use crate::reply::Reply;
 use crate::windows::Windows;
+use crate::wires::Wires;
 
 /// What a driver may do with the endpoints of its device.
 const ENDPOINT_RIGHTS: Rights =
@@ -26,6 +28,7 @@ const ENDPOINT_RIGHTS: Rights =
 pub struct Pci {
     machine: Machine,
     windows: Windows,
+    wires: Wires,
     /// This server's endpoint, to mint from.
     own: Handle,
     messages: Messages,
@@ -34,8 +37,14 @@ pub struct Pci {
 
 impl Pci {
     /// With nothing claimed.
-    pub fn new(machine: Machine, windows: Windows, own: Handle, messages: Messages) -> Self {
-        Self { machine, windows, own, messages, claims: BTreeMap::new() }
+    pub fn new(
+        machine: Machine,
+        windows: Windows,
+        wires: Wires,
+        own: Handle,
+        messages: Messages,
+    ) -> Self {
+        Self { machine, windows, wires, own, messages, claims: BTreeMap::new() }
     }
 
     /// Takes a device. Whoever had it loses it: only who speaks with badge zero, and so for
@@ -96,7 +105,7 @@ impl Pci {
         reply: &mut Reply,
     ) -> Result<(), Error> {
         let asked = Asked::decode(request.label, words, request.handles)?;
-        let Self { machine, windows, claims, .. } = self;
+        let Self { machine, windows, wires, messages, claims, .. } = self;
         // A badge outlives the claim where somebody else minted it.
         let claim = claims.get_mut(&requester).ok_or(Error::NotAllowed)?;
         match asked {
@@ -126,6 +135,11 @@ impl Pci {
             Asked::Dma(ask) => driver::dma(claim, ask.size_bytes, reply),
             Asked::MsiXSet(ask) => driver::msix_set(claim, ask),
             Asked::Enable(ask) => driver::enable(machine, claim, ask.on),
+            Asked::PinLine(_) => {
+                reply.ok(&pin::line(machine, wires, messages, claim)?);
+                Ok(())
+            }
+            Asked::PinSet(ask) => pin::set(claim, ask),
         }
     }
 

@@ -146,7 +146,8 @@ mod tests {
             amdvi_dma_id: None,
             reason: "a test".into(),
         };
-        let manifest = tocsin_manifest::from_toml(SMALL, vec![quirk]).expect("a good manifest");
+        let beside = tocsin_manifest::Quirks { quirks: vec![quirk], pins: Vec::new() };
+        let manifest = tocsin_manifest::from_toml(SMALL, beside).expect("a good manifest");
         let text = dot(&manifest);
         for edge in [
             "\"endpoint pci\" -> \"program pci\"",

@@ -19,6 +19,7 @@ mod tree;
 
 pub(crate) use acpi::its_of;
 pub use error::{Error, Fault, Part};
+pub(crate) use interrupt::Specifiers;
 pub use platform::{
     Affinity, Conduit, Console, ConsoleKind, Cpu, Gic, Its, ItsName, Mbi, Platform, Range,
     Redistributors,

@@ -12,7 +12,7 @@ use crate::nodes::{Nodes, Place};
 use crate::tree;
 
 /// Interrupt controllers of version 3 and 4.
-const GIC_V3: &[&str] = &["arm,gic-v3"];
+pub(super) const GIC_V3: &[&str] = &["arm,gic-v3"];
 /// Interrupt controllers of version 2: recognized, so that the kernel can say that it needs a newer one.
 const GIC_V2: &[&str] = &["arm,gic-400", "arm,cortex-a15-gic", "arm,cortex-a9-gic"];
 const ITS: &[&str] = &["arm,gic-v3-its"];

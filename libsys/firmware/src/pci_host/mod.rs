@@ -2,12 +2,15 @@
 //!
 //! A device tree says all of it ([`Hosts::from_device_tree`]). Under ACPI the MCFG has configuration space, the DSDT the
 //! windows (which nobody here reads, since that takes an AML interpreter), and the IORT the ids
-//! ([`DeviceIds::from_acpi`]).
+//! ([`DeviceIds::from_acpi`]). Where interrupt pins lead is in the tree too ([`Pins`]), and under ACPI again in the DSDT.
 //!
 //! Specifications cited: *bindings* are those of the Linux kernel (`pci/host-generic-pci.yaml`, `pci/pci-msi.txt`), *OF* is
 //! the PCI Bus Binding to Open Firmware (IEEE 1275), revision 2.1.
 
 mod ids;
+mod interrupt_map;
+mod pin;
+mod pins;
 mod tree;
 
 use heapless::Vec;
@@ -16,6 +19,8 @@ use crate::arm::Error;
 use crate::mcfg::Segment;
 
 pub use ids::{Arrival, DeviceIds};
+pub use pin::Pin;
+pub use pins::{NoLine, Pins};
 
 /// Host bridges that are kept.
 pub const MAX_HOSTS: usize = 8;

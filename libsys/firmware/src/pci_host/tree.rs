@@ -27,7 +27,7 @@ impl Hosts<'_> {
         let mut hosts = Hosts::default();
         let mut rules = Vec::new();
         for place in Nodes::of(tree) {
-            if !place.is_compatible(ECAM) || !place.is_enabled() {
+            if !is_host(&place) {
                 continue;
             }
             let number = hosts.hosts.len();
@@ -72,8 +72,13 @@ impl Hosts<'_> {
     }
 }
 
+/// Whether this is a host bridge that is taken.
+pub(super) fn is_host(place: &Place<'_>) -> bool {
+    place.is_compatible(ECAM) && place.is_enabled()
+}
+
 /// The configuration space of the host bridge that is the `number`th.
-fn segment(place: &Place<'_>, number: usize) -> Result<Segment, Fault> {
+pub(super) fn segment(place: &Place<'_>, number: usize) -> Result<Segment, Fault> {
     let ecam = place.reg(0)?;
     let bad = |what, value| Err(Fault::BadValue { what, value });
     let (first, last) = match place.property("bus-range") {

@@ -116,6 +116,14 @@ impl Node {
     }
 }
 
+/// The `interrupt-map` of QEMU's `virt`: four slots of four pins, to SPIs 3 to 6 (INTIDs 35 to 38) of the controller with
+/// this phandle, level high.
+pub fn virt_interrupt_map(gic: u32) -> Vec<u32> {
+    let entry =
+        |slot: u32, pin: u32| [slot << 11, 0, 0, pin + 1, gic, 0, 0, 0, 3 + (slot + pin) % 4, 4];
+    (0..16).flat_map(|at| entry(at / 4, at % 4)).collect()
+}
+
 /// What matters here of the tree of QEMU 7.2's `-M virt,gic-version=3 -cpu max -smp 2`.
 pub fn virt() -> Node {
     let cpu = |name, number, phandle| {
@@ -139,6 +147,8 @@ pub fn virt() -> Node {
         .cells("bus-range", &[0, 255])
         .cells("linux,pci-domain", &[0])
         .flag("dma-coherent")
+        .cells("interrupt-map-mask", &[0x1800, 0, 0, 7])
+        .cells("interrupt-map", &virt_interrupt_map(0x8003))
         .cells("msi-map", &[0, 0x8004, 0, 0x1_0000])
         .cells("reg", &[0x40, 0x1000_0000, 0, 0x1000_0000])
         .cells(

@@ -7,7 +7,7 @@ mod types;
 
 pub use types::{
     Bar, BarKind, BarOffset, Claimed, ConfigValue, Description, DmaMemory, Enables, Msi, MsiX,
-    Width,
+    PinWire, Width,
 };
 
 use crate::wire::{operation, protocol};
@@ -43,6 +43,14 @@ protocol! {
         BadPair = 13, "pair does not fit the capability (BadPair)";
         /// A field is out of range.
         BadArgument = 14, "argument out of range (BadArgument)";
+        /// The device has no interrupt pin, or one that can not be switched off.
+        NoPin = 17, "device has no interrupt pin that can be used (NoPin)";
+        /// Neither firmware nor the manifest says which line the device's pin leads to.
+        NoWire = 18, "nobody says which line the device's interrupt pin leads to (NoWire)";
+        /// A device has either messages or its pin: switch the other off first.
+        Exclusive = 19, "messages and the interrupt pin exclude each other (Exclusive)";
+        /// The interrupt server does not take this line.
+        NoLine = 20, "the interrupt server can not give out the pin's line (NoLine)";
     }
     requests {
         /// Take a device (init only).
@@ -67,6 +75,10 @@ protocol! {
         Enable,
         /// Switch the MSI-X table on or off, as a whole.
         MsiXSet,
+        /// Which line the device's interrupt pin leads to.
+        PinLine,
+        /// Switch the device's interrupt pin.
+        PinSet,
     }
 }
 
@@ -244,6 +256,35 @@ operation! { MsiXSet = 11, handles 0 => Nothing;
             0 => Ok(MsiXSet::Off),
             1 => Ok(MsiXSet::AllMasked),
             2 => Ok(MsiXSet::On),
+            _ => Err(DecodeError::BadValue),
+        }
+    }
+}
+
+/// Which line the device's interrupt pin leads to. From here on the interrupt server lets the
+/// caller open that line.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct PinLine;
+
+operation! { PinLine = 13, handles 0 => PinWire; }
+
+/// Switches the device's interrupt pin (PCIe Base 6.0 §7.5.1.1.3, Interrupt Disable). Others
+/// share the line: the pin is to be on only while somebody who answers has the line open.
+/// `Exclusive` while the device's messages are on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum PinSet {
+    /// The device lets go of its pin, and leaves it alone.
+    Off,
+    /// It asserts its pin when it wants something. After [`PinLine`] only.
+    On,
+}
+
+operation! { PinSet = 14, handles 0 => Nothing;
+    put(request, words) { words.put(*request as u64); }
+    get(reader) {
+        match reader.word()? {
+            0 => Ok(PinSet::Off),
+            1 => Ok(PinSet::On),
             _ => Err(DecodeError::BadValue),
         }
     }

@@ -1,5 +1,6 @@
 //! What the PCI server answers, and the small types of its requests.
 
+use crate::interrupt::{LineId, Wiring};
 use crate::wire::{Reader, no_handles};
 use crate::{DecodeError, Reply, Words};
 
@@ -291,5 +292,35 @@ impl Reply for DmaMemory {
             return Err(DecodeError::WrongHandles);
         }
         Ok(DmaMemory { bus_address: reader.word()?, size_bytes: reader.word()? })
+    }
+}
+
+/// Reply to `PinLine`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct PinWire {
+    /// The pin: 1 to 4 for INTA to INTD.
+    pub pin: u8,
+    /// Where it leads.
+    pub line: LineId,
+    /// How the device drives it.
+    pub wiring: Wiring,
+}
+
+impl Reply for PinWire {
+    fn put(&self, words: &mut Words) {
+        let how = u64::from(self.pin) | u64::from(self.wiring.to_bits()) << 8;
+        words.put(u64::from(self.line.0) | how << 32);
+    }
+
+    fn get(reader: &mut Reader<'_>, handles: usize) -> Result<Self, DecodeError> {
+        no_handles(handles)?;
+        let mut bits = reader.bits()?;
+        let (line, pin) = (LineId(bits.long()), bits.byte());
+        let wiring = Wiring::from_bits(bits.byte()).ok_or(DecodeError::BadValue)?;
+        bits.end()?;
+        if !(1..=4).contains(&pin) {
+            return Err(DecodeError::BadValue);
+        }
+        Ok(PinWire { pin, line, wiring })
     }
 }

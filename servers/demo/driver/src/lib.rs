@@ -20,7 +20,7 @@ use libsys::interrupt::{Activated, Interrupt};
 use libsys::ipc::{AskError, ask};
 use libsys::object::{Port, now_ns};
 use libsys::pci::{Device, PciError};
-use libsys::proto::pci::{Description, Width};
+use libsys::proto::pci::{Description, Error as PciRefusal, PinSet};
 use libsys::proto::report::{self, Done, Line, Row, Summary};
 use libsys::proto::{Operation, StoreKind, Text};
 use libsys::startup::Environment;
@@ -148,19 +148,14 @@ pub fn counters(status: &MessageStatus) -> Counters {
     Counters { delivered: status.delivered, coalesced: status.coalesced, blocked: status.blocked }
 }
 
-/// Offset of the command register (PCI 3.0 §6.2.2).
-const COMMAND: u16 = 0x04;
-/// Its bit 10: the function may not use its interrupt pin.
-const INTERRUPT_DISABLE: u32 = 1 << 10;
-
 /// Makes sure that the device can not use its pin, whatever happens to its messages.
 ///
 /// # Errors
 /// The PCI server's.
 pub fn silence_pin(device: Device) -> Result<(), PciError> {
-    let command = device.config_read(COMMAND, Width::Word)?;
-    if command & INTERRUPT_DISABLE != 0 {
-        return Ok(());
+    match device.set_pin(PinSet::Off) {
+        // Silent as it is.
+        Err(AskError::Refused(PciRefusal::NoPin)) => Ok(()),
+        other => other,
     }
-    device.config_write(COMMAND, Width::Word, command | INTERRUPT_DISABLE)
 }

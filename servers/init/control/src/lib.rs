@@ -10,6 +10,8 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+pub mod pins;
+
 use tocsin_proto::ProgramName;
 use tocsin_proto::interrupt::{LineId, Wiring};
 

@@ -1,10 +1,13 @@
 //! What enumeration learns of one function.
 
+use tocsin_firmware::pci_host::Pin;
+
 use crate::{
     CAPABILITY_EXPRESS, CAPABILITY_MSI, CAPABILITY_MSIX, CapabilityError, ConfigExt, ConfigSpace,
     FunctionAddress, capabilities,
     header::{
-        DEVICE, HEADER_TYPE, PRIMARY_BUS, REVISION_CLASS, SECONDARY_BUS, SUBORDINATE_BUS, VENDOR,
+        DEVICE, HEADER_TYPE, INTERRUPT_PIN, PRIMARY_BUS, REVISION_CLASS, SECONDARY_BUS,
+        SUBORDINATE_BUS, VENDOR,
     },
 };
 
@@ -90,6 +93,8 @@ pub struct Function {
     pub multi_function: bool,
     /// Its PCI Express type; `None` for conventional PCI.
     pub express: Option<Express>,
+    /// Its interrupt pin. A reserved value is none.
+    pub pin: Option<Pin>,
     /// Offset of its MSI capability.
     pub msi: Option<u16>,
     /// Offset of its MSI-X capability.
@@ -133,6 +138,7 @@ impl Function {
             },
             multi_function: header_type & 0x80 != 0,
             express: None,
+            pin: Pin::from_register(config.read8(address, INTERRUPT_PIN)),
             msi: None,
             msix: None,
             capability_error: None,

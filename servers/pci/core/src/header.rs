@@ -28,6 +28,8 @@ pub(crate) const EXPANSION_ROM: u16 = 0x30;
 pub(crate) const CAPABILITIES: u16 = 0x34;
 /// First capability of CardBus bridges.
 pub(crate) const CARDBUS_CAPABILITIES: u16 = 0x14;
+/// Interrupt pin: 1 to 4 for INTA to INTD, 0 for none.
+pub(crate) const INTERRUPT_PIN: u16 = 0x3d;
 /// First byte behind the header; capabilities lie from here to 0xff.
 pub(crate) const HEADER_END: u16 = 0x40;
 

@@ -9,6 +9,7 @@
 //! * [`assign::assign`] gives addresses to BARs that firmware left without;
 //! * [`msi::Msi`] and [`msix::Msix`] are the two message stores that PCI defines;
 //! * [`Topology::requesters`] says which requester ids a function's writes can carry;
+//! * [`pins`] says which line a function's interrupt pin leads to, and switches it;
 //! * [`policy`] decides what a driver may do to its own configuration space.
 //!
 //! Specifications cited: *PCIe* is PCI Express Base 6.0, *PCI* is PCI Local Bus 3.0, *bridge* is PCI-to-PCI Bridge 1.2.
@@ -31,6 +32,7 @@ mod function;
 mod header;
 pub mod msi;
 pub mod msix;
+pub mod pins;
 pub mod placement;
 pub mod policy;
 mod requesters;

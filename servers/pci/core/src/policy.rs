@@ -1,6 +1,6 @@
 //! What a driver may do to configuration space.
 //!
-//! A driver reaches its own function only, through the server. It may read all of it. It may write four bits of the command
+//! A driver reaches its own function only, through the server. It may read all of it. It may write three bits of the command
 //! register and nothing else:
 //!
 //! * BARs, the expansion ROM and a bridge's windows decide who answers to which addresses: moving one would lay a device over
@@ -8,6 +8,8 @@
 //! * bus numbers decide which requester id a device sends with: changing one would let it speak for another;
 //! * the MSI capability holds a pair: only the server writes it, from a message that the driver has, so that no driver makes
 //!   up a pair. MSI-X's enable and mask bits have an operation each;
+//! * the pin (bit 10 of the command register) is shared with other devices: it is off unless the driver has opened its
+//!   wire, and an operation of the server switches it;
 //! * power management, PCI Express control, vendor-specific and device-specific registers have effects that nobody has looked
 //!   at. What a driver needs of them becomes an operation of the server, not a write.
 
@@ -18,8 +20,7 @@ use crate::{
 };
 
 /// The bits of the command register that a driver may change.
-pub const DRIVER_BITS: Command =
-    Command::IO.union(Command::MEMORY).union(Command::BUS_MASTER).union(Command::INTX_DISABLE);
+pub const DRIVER_BITS: Command = Command::IO.union(Command::MEMORY).union(Command::BUS_MASTER);
 
 /// Why a write was refused. Nothing was changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

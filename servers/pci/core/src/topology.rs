@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 use core::fmt;
 
-use crate::{BusRange, Function, FunctionAddress, Kind};
+use crate::{BusRange, Function, FunctionAddress, Kind, RequesterId};
 
 /// Why what is behind a bridge was not looked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,6 +117,15 @@ impl Topology {
         core::iter::successors(self.function(address).and_then(parent), move |function| {
             parent(function)
         })
+    }
+
+    /// The way down to a function: the one on the root bus first, the function itself last. Empty when it does not exist.
+    pub fn way(&self, address: FunctionAddress) -> Vec<RequesterId> {
+        let own = self.function(address).into_iter();
+        let mut way: Vec<_> =
+            own.chain(self.ancestors(address)).map(|function| function.address.id).collect();
+        way.reverse();
+        way
     }
 
     /// The bus behind a bridge: what DMAR's device scopes ask for ([`tocsin_firmware::DeviceScope::resolve`]).

@@ -5,8 +5,8 @@ use alloc::{vec, vec::Vec};
 use crate::{
     CAPABILITY_EXPRESS, CAPABILITY_MSI, CAPABILITY_MSIX, Register,
     header::{
-        BAR0, CAPABILITIES, COMMAND, HEADER_TYPE, PRIMARY_BUS, REVISION_CLASS, STATUS,
-        STATUS_CAPABILITIES, VENDOR,
+        BAR0, CAPABILITIES, COMMAND, HEADER_TYPE, INTERRUPT_PIN, PRIMARY_BUS, REVISION_CLASS,
+        STATUS, STATUS_CAPABILITIES, VENDOR,
     },
     msi, msix,
 };
@@ -129,6 +129,18 @@ impl FunctionModel {
         self.bar(index, 0b0001, address.into(), size.into(), false);
         let upper = usize::from(BAR0 + u16::from(index) * 4) + 2;
         self.writable[upper..upper + 2].fill(0);
+        self
+    }
+
+    /// An interrupt pin, as the register has it: 1 for INTA.
+    pub fn pin(mut self, register: u8) -> Self {
+        self.put(INTERRUPT_PIN, &[register]);
+        self
+    }
+
+    /// Makes the bit that switches the pin off read-only, as before PCI 2.3.
+    pub fn pin_always_on(mut self) -> Self {
+        self.writable[usize::from(COMMAND) + 1] &= !0x04;
         self
     }
 
