@@ -107,6 +107,7 @@ impl<B: BackEnd> Interrupts<B> {
                 Some(Source::Device(id)) => Arrives::Device(id.bits()),
                 Some(Source::Buses { first, last }) => Arrives::Buses { first, last },
             },
+            past_remapper: policy.past_remapper,
             dma_arrives: policy.dma_source.filter(|_| is_amdvi).map(RequesterId::bits),
             device: policy.devices.own.filter(|_| is_its).map(DeviceId::bits),
             dma_device: policy.devices.dma.filter(|_| is_its).map(DeviceId::bits),

@@ -47,6 +47,7 @@ impl Policy {
                 quota: quota.try_into().unwrap_or(u32::MAX),
                 source: None,
                 dma_source: None,
+                past_remapper: false,
                 devices: ClientDevices::default(),
             },
             allow_unisolated: env.value("allow-unisolated") == Some(1),
@@ -89,10 +90,12 @@ impl Policy {
     pub fn set_source(&mut self, set: SetSource) -> Option<(ClientId, ClientPolicy)> {
         let client = ClientId::from_bits(set.client)?;
         let policy = self.clients.entry(client).or_insert(self.default);
-        policy.source = Some(match set.source {
-            Arrives::Function(id) => Source::Function(RequesterId::from_bits(id)),
-            Arrives::Buses { first, last } => Source::Buses { first, last },
-        });
+        policy.past_remapper = set.source == Arrives::Past;
+        policy.source = match set.source {
+            Arrives::Function(id) => Some(Source::Function(RequesterId::from_bits(id))),
+            Arrives::Buses { first, last } => Some(Source::Buses { first, last }),
+            Arrives::Past => None,
+        };
         Some((client, *policy))
     }
 }

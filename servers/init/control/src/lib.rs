@@ -64,6 +64,8 @@ pub enum Source {
         /// Highest bus number.
         last: u8,
     },
+    /// Nothing: the messages in its own registers go past the remapper (a quirk).
+    Past,
 }
 
 /// To the interrupt server, from [`SYSTEM_BADGE`] only: which DeviceID an ITS sees when this
@@ -286,6 +288,7 @@ impl SetSource {
         let (kind, value) = match self.source {
             Source::Function(id) => (0, id as u64),
             Source::Buses { first, last } => (1, first as u64 | (last as u64) << 8),
+            Source::Past => (2, 0),
         };
         [self.client as u64, kind, value]
     }
@@ -299,6 +302,7 @@ impl SetSource {
         let source = match kind {
             0 => Source::Function(value),
             1 if first <= last => Source::Buses { first, last },
+            2 if value == 0 => Source::Past,
             _ => return None,
         };
         Some(Self { client: client_from(client)?, source })
@@ -354,12 +358,19 @@ mod tests {
         assert_eq!(SetQuota::decode(&quota.words()), Some(quota));
         let release = Release { requester: 0xffff };
         assert_eq!(Release::decode(&release.words()), Some(release));
-        for source in [Source::Function(0x0100), Source::Buses { first: 1, last: 3 }] {
+        for source in [Source::Function(0x0100), Source::Buses { first: 1, last: 3 }, Source::Past]
+        {
             let set = SetSource { client: 0x0108, source };
             assert_eq!(SetSource::decode(&set.words()), Some(set));
         }
-        for words in [&[1, 2, 0][..], &[1, 1, 0x0103], &[1, 0, 1 << 16], &[1 << 17, 0, 1], &[1, 0]]
-        {
+        for words in [
+            &[1, 2, 1][..],
+            &[1, 3, 0],
+            &[1, 1, 0x0103],
+            &[1, 0, 1 << 16],
+            &[1 << 17, 0, 1],
+            &[1, 0],
+        ] {
             assert_eq!(SetSource::decode(words), None, "{words:x?}");
         }
         for writes in [Writes::Messages, Writes::Dma, Writes::AmdViDma] {

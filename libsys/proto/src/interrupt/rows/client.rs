@@ -51,6 +51,9 @@ pub struct ClientRow {
     pub arrives: Arrives,
     /// The requester id that its DMA counts as, where that is another (a quirk).
     pub dma_arrives: Option<u16>,
+    /// The messages in its own registers go past the remapper, and nobody checks who writes them
+    /// (a quirk).
+    pub past_remapper: bool,
     /// The DeviceID that its messages arrive with (ITS).
     pub device: Option<u32>,
     /// The DeviceID that its DMA arrives with, where that is another (a quirk).
@@ -71,7 +74,8 @@ impl ClientRow {
             | u64::from(self.kind.is_some()) << 2
             | u64::from(self.dma_arrives.is_some()) << 3
             | u64::from(self.device.is_some()) << 4
-            | u64::from(self.dma_device.is_some()) << 5;
+            | u64::from(self.dma_device.is_some()) << 5
+            | u64::from(self.past_remapper) << 6;
         words.put(header | flags << 16 | u64::from(self.client) << 32);
         words.put(both(self.quota, self.held));
         words.put(self.faults);
@@ -87,6 +91,7 @@ impl ClientRow {
         let arrives = (flags.flag(), flags.flag());
         let (has_kind, has_dma) = (flags.flag(), flags.flag());
         let (has_device, has_dma_device) = (flags.flag(), flags.flag());
+        let past_remapper = flags.flag();
         bits.byte();
         let client = bits.long();
         let (quota, held) = halves(reader)?;
@@ -112,6 +117,7 @@ impl ClientRow {
             faults,
             arrives,
             dma_arrives: Some(dma).filter(|_| has_dma),
+            past_remapper,
             device: Some(device).filter(|_| has_device),
             dma_device: Some(dma_device).filter(|_| has_dma_device),
         })

@@ -75,6 +75,7 @@ fn a_client_is_the_words_of_the_plan() {
         faults: 1,
         arrives: Arrives::Buses { first: 2, last: 5 },
         dma_arrives: Some(0xa0),
+        past_remapper: false,
         device: Some(0x18),
         dma_device: None,
     };
@@ -241,7 +242,8 @@ prop_compose! {
     fn any_client()(
         ids in any::<(u32, u32, u32, u64)>(), name in "[a-z-]{0,32}",
         kind in option(any::<(u16, u16)>()), arrives in 0usize..4, from in any::<(u8, u8)>(),
-        dma_arrives in option(any::<u16>()), devices in any::<(Option<u32>, Option<u32>)>(),
+        dma_arrives in option(any::<u16>()), past_remapper in any::<bool>(),
+        devices in any::<(Option<u32>, Option<u32>)>(),
     ) -> ClientRow {
         let (client, quota, held, faults) = ids;
         let (first, last) = (from.0.min(from.1), from.0.max(from.1));
@@ -254,7 +256,7 @@ prop_compose! {
         ClientRow {
             client, owner: ProgramName::new(&name).expect("fits"),
             kind: kind.map(|(vendor, device)| DeviceKind { vendor, device }), quota, held, faults,
-            arrives, dma_arrives, device: devices.0, dma_device: devices.1,
+            arrives, dma_arrives, past_remapper, device: devices.0, dma_device: devices.1,
         }
     }
 }

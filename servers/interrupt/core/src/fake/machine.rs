@@ -71,7 +71,13 @@ pub fn fake_config(last: u8, messages: u32, quota: u32) -> FakeConfig {
     let core = Config {
         messages,
         clients: 16,
-        default_policy: ClientPolicy { quota, source: None, dma_source: None, devices },
+        default_policy: ClientPolicy {
+            quota,
+            source: None,
+            dma_source: None,
+            past_remapper: false,
+            devices,
+        },
         allow_unisolated: false,
     };
     FakeConfig { last, lpis: 64, core }

@@ -23,7 +23,7 @@ impl<B: BackEnd, K: KernelMessages> Core<B, K> {
         let (State::Reserved, Some(handle)) = (record.state, record.handle) else {
             return Err(Error::BadState);
         };
-        if B::BINDING == Binding::Pair {
+        if self.binding(slot) == Binding::Pair {
             return self.activate_pair(slot, handle);
         }
         let cpus = record.cpus;
@@ -92,11 +92,12 @@ impl<B: BackEnd, K: KernelMessages> Core<B, K> {
             return Err(Error::BadState);
         };
         self.kernel.deactivate(handle).map_err(Error::Kernel)?;
+        let binding = self.binding(slot);
         let record = self.table.get_mut(slot);
         record.state = State::Reserved;
         record.storm = false;
         record.moving = false;
-        if B::BINDING == Binding::Pair {
+        if binding == Binding::Pair {
             // The event belongs to the pair. Asking starts its drain.
             if let Some(lease) = &record.lease {
                 record.armed = !self.kernel.vector_drained(lease.event());

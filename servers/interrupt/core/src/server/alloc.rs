@@ -18,7 +18,11 @@ impl<B: BackEnd, K: KernelMessages> Core<B, K> {
         out: &mut [Option<Allocated<K::Handle>>],
     ) -> Outcome<(), K> {
         out.fill(None);
+        let client = client.into();
         let cpus = self.usable(request.cpus)?;
+        if self.goes_past(client, request.kind) {
+            return self.alloc_direct(client, request, cpus, out);
+        }
         let unsafe_here = request.kind.is_ims() && !self.isolated && !self.allow_unisolated;
         if B::BINDING == Binding::Never || unsafe_here {
             return Err(Error::NotSupported);
@@ -56,6 +60,14 @@ impl<B: BackEnd, K: KernelMessages> Core<B, K> {
         }
     }
 
+    /// A client's own limits, and the server's.
+    pub(super) fn check_quota(&mut self, client: u16, count: u32) -> Outcome<(), K> {
+        if self.quota(client, count).is_err() {
+            self.make_room();
+        }
+        self.quota(client, count)
+    }
+
     fn check_room(&mut self, client: u16, count: u32) -> Outcome<(), K> {
         if self.room(client, count).is_ok() {
             return Ok(());
@@ -66,6 +78,12 @@ impl<B: BackEnd, K: KernelMessages> Core<B, K> {
 
     #[inline]
     fn room(&self, client: u16, count: u32) -> Outcome<(), K> {
+        self.quota(client, count)?;
+        self.back_end.check_room(count).map_err(reserve_error)
+    }
+
+    #[inline]
+    fn quota(&self, client: u16, count: u32) -> Outcome<(), K> {
         let client = self.clients.get(client);
         if client.policy.quota.saturating_sub(client.held) < count {
             return Err(Error::QuotaExceeded);
@@ -73,7 +91,7 @@ impl<B: BackEnd, K: KernelMessages> Core<B, K> {
         if self.table.left() < count {
             return Err(Error::NoMessages);
         }
-        self.back_end.check_room(count).map_err(reserve_error)
+        Ok(())
     }
 
     /// Looks into the quarantine before it says no.
@@ -190,7 +208,7 @@ impl<B: BackEnd, K: KernelMessages> Core<B, K> {
     }
 
     /// Takes a message back that its client has not seen: no device knows its pair.
-    fn undo(&mut self, slot: u32) {
+    pub(super) fn undo(&mut self, slot: u32) {
         self.table.kill(slot);
         let record = self.table.get_mut(slot);
         debug_assert_eq!(record.state, State::Dying);

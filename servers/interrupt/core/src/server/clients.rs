@@ -20,6 +20,10 @@ pub struct ClientPolicy {
     /// are such writes. Other devices' may count as the same id's, and then nothing keeps
     /// these devices' messages apart.
     pub dma_source: Option<RequesterId>,
+    /// Its device's own registers send past the remapper, by a quirk of the machine, written
+    /// in its manifest: such messages name CPU and vector themselves, and nobody checks who
+    /// writes them.
+    pub past_remapper: bool,
     /// What an ITS knows the device by.
     pub devices: ClientDevices,
 }
@@ -66,7 +70,7 @@ impl Client {
     /// Who writes a message of this kind.
     #[inline]
     pub(super) fn sender(&self, kind: Kind) -> Sender {
-        let ClientPolicy { quota, source, dma_source, devices } = self.policy;
+        let ClientPolicy { quota, source, dma_source, devices, .. } = self.policy;
         let source = match dma_source {
             Some(id) if kind.is_ims() => Some(Source::Function(id)),
             _ => source,

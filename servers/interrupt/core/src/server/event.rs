@@ -5,7 +5,7 @@
 //! storm of faults is silenced where it comes from, and read by the clock until it is over.
 
 use super::{Core, Error, MessageId, Outcome};
-use crate::{BackEnd, CpuEvent, CpuSet, DirectError, EventLease, KernelMessages};
+use crate::{BackEnd, CpuEvent, CpuSet, EventLease, KernelMessages};
 
 /// The remapper's message. It lives as long as the server.
 pub(super) struct FaultEvent<L, H> {
@@ -32,14 +32,7 @@ impl<B: BackEnd, K: KernelMessages> Core<B, K> {
         let cpus = self.usable(cpus)?;
         let source = self.back_end.event_source().ok_or(Error::NotSupported)?;
         source.mask().map_err(Error::Hardware)?;
-        let taken = match self.back_end.take_direct(cpus) {
-            Err(DirectError::NoVectors) => {
-                self.make_room();
-                self.back_end.take_direct(cpus)
-            }
-            taken => taken,
-        };
-        let (lease, pair) = taken.map_err(direct_error)?;
+        let (lease, pair) = self.take_direct(cpus)?;
         // Written while masked, and before the kernel knows of it: until the last step that
         // can fail, nobody can raise it.
         let written = match self.back_end.event_source() {
@@ -112,12 +105,5 @@ impl<B: BackEnd, K: KernelMessages> Core<B, K> {
             return Err(Error::Kernel(error));
         }
         Ok(handle)
-    }
-}
-
-fn direct_error<E>(error: DirectError) -> Error<E> {
-    match error {
-        DirectError::NoVectors => Error::NoVectors,
-        DirectError::NotSupported => Error::NotSupported,
     }
 }

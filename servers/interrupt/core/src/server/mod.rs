@@ -12,6 +12,7 @@
 //! | `affinity` | moving to another CPU |
 //! | `block` | blocking, storms, unblocking |
 //! | `release` | freeing, orphans, clients that are gone |
+//! | `direct` | messages of a device whose writes go past the remapper |
 //! | `event` | the remapper's own message |
 //! | `faults` | whose fault a blocked message is |
 //! | `notice` | how a client hears of faults |
@@ -30,6 +31,7 @@ mod block;
 mod clients;
 mod config;
 mod describe;
+mod direct;
 mod event;
 mod faults;
 mod notice;

@@ -76,6 +76,9 @@ impl<B: BackEnd, K: KernelMessages> Core<B, K> {
     pub(super) fn bury_when_quiet(&mut self, slot: u32) {
         let record = self.table.get_mut(slot);
         debug_assert_eq!(record.state, State::Dying);
+        if record.direct {
+            return self.bury_direct(slot);
+        }
         let Some(entry) = &record.entry else { return };
         let mut lease = record.lease.take();
         if lease.is_none() && record.armed {
@@ -145,6 +148,16 @@ impl<B: BackEnd, K: KernelMessages> Core<B, K> {
             self.back_end.release(entry, proof);
         }
         self.table.put(slot, self.clients.get_mut(client));
+    }
+
+    /// An event that no entry leads to.
+    pub(super) fn quarantine_flushed(
+        &mut self,
+        slot: u32,
+        lease: Option<B::Lease>,
+        flushed: Flushed,
+    ) {
+        self.push(slot, lease, Proof::Flushed(flushed));
     }
 
     fn push(&mut self, slot: u32, lease: Option<B::Lease>, proof: Proof) {

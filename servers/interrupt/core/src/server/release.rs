@@ -27,6 +27,8 @@ impl<B: BackEnd, K: KernelMessages> Core<B, K> {
             return self.notice_orphaned(id).ok_or(Error::BadId);
         };
         let owner = self.clients.get(self.table.get(slot).client).id;
+        // Only its driver could silence the device, and it is gone.
+        self.table.get_mut(slot).loud = self.table.get(slot).direct;
         self.end(slot);
         Ok(owner)
     }
@@ -42,6 +44,8 @@ impl<B: BackEnd, K: KernelMessages> Core<B, K> {
             if self.table.get(slot).state != State::Dying {
                 self.end(slot);
                 ended += 1;
+            } else if self.is_loud(slot) {
+                self.bury_direct(slot);
             }
             slot = next;
         }
@@ -60,6 +64,8 @@ impl<B: BackEnd, K: KernelMessages> Core<B, K> {
             }
         }
         self.table.kill(slot);
-        self.bury_when_quiet(slot);
+        if !self.is_loud(slot) {
+            self.bury_when_quiet(slot);
+        }
     }
 }

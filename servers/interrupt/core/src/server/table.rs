@@ -32,6 +32,10 @@ pub(super) struct Record<B: BackEnd, H> {
     pub(super) armed: bool,
     /// The kernel would not stop it when an activation was taken back.
     pub(super) stop_owed: bool,
+    /// Its pair goes past the remapper: no entry, and a CPU event for life.
+    pub(super) direct: bool,
+    /// Its driver has died, and nobody has silenced its device yet.
+    pub(super) loud: bool,
     /// It moved, and the kernel still accepts its former event.
     pub(super) moving: bool,
     /// Quarantine items about it.
@@ -72,6 +76,8 @@ impl<B: BackEnd, H> Table<B, H> {
                 client: 0,
                 armed: false,
                 stop_owed: false,
+                direct: false,
+                loud: false,
                 moving: false,
                 waiting: 0,
                 stale: 0,
@@ -158,6 +164,8 @@ impl<B: BackEnd, H> Table<B, H> {
         record.storm = false;
         record.armed = false;
         record.stop_owed = false;
+        record.direct = false;
+        record.loud = false;
         record.moving = false;
         record.faults = 0;
         record.previous = NONE;

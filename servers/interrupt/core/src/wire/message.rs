@@ -68,6 +68,7 @@ impl<L: LineHardware, K: KernelLines> Wires<L, K> {
             quota: u32::MAX,
             source: Some(source),
             dma_source: None,
+            past_remapper: false,
             devices: ClientDevices::default(),
         };
         core.register(chip, policy).map_err(WireError::Message)?;

@@ -15,7 +15,11 @@ use std::cell::Cell;
 use std::rc::Rc;
 
 fn know(core: &mut ItsServer, client: RequesterId, quota: u32, devices: ClientDevices) {
-    core.register(client, ClientPolicy { quota, source: None, dma_source: None, devices }).unwrap();
+    core.register(
+        client,
+        ClientPolicy { quota, source: None, dma_source: None, past_remapper: false, devices },
+    )
+    .unwrap();
 }
 
 fn on(cpu: u8) -> CpuSet {

@@ -7,11 +7,13 @@
 //! | `invariants`, `world`, `habits` | random lives of many messages, over the same |
 //! | `vectors` | what is particular to x86 |
 //! | `faults` | whose faults are whose, and how they hear |
+//! | `direct` | a device whose writes go past the remapper |
 //! | `amdvi` | what is particular to an AMD IOMMU |
 //! | `events` | what is particular to an ITS |
 
 mod amdvi;
 mod common;
+mod direct;
 mod events;
 mod faults;
 mod habits;

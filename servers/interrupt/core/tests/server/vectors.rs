@@ -68,6 +68,7 @@ fn platform_client_needs_a_source() {
         quota: 2,
         source: Some(Source::Function(writer)),
         dma_source: None,
+        past_remapper: false,
         devices: ClientDevices::default(),
     };
     core.register(timer, policy).unwrap();
@@ -89,7 +90,13 @@ fn registered_source() {
     let source = Some(Source::Buses { first: 4, last: 4 });
     core.register(
         A,
-        ClientPolicy { quota: 2, source, dma_source: None, devices: ClientDevices::default() },
+        ClientPolicy {
+            quota: 2,
+            source,
+            dma_source: None,
+            past_remapper: false,
+            devices: ClientDevices::default(),
+        },
     )
     .unwrap();
     let message = alloc(&mut core, A, Kind::Msix).unwrap();
