@@ -49,7 +49,7 @@ pub struct Machine {
     pub memory_mib: u32,
     pub media: Media,
     /// What a scenario adds.
-    pub extra: Vec<String>,
+    pub extra: Vec<OsString>,
 }
 
 impl Machine {
@@ -73,7 +73,7 @@ impl Machine {
             }
             Media::Bios { image } => words.extend(self.disk(image)),
         }
-        words.extend(self.extra.iter().map(OsString::from));
+        words.extend(self.extra.iter().cloned());
         words
     }
 

@@ -12,6 +12,7 @@
 //! | `run`, `test/`, `bench/`, `check/`, `clippy`, `graph`, `syscalls` | one command each |
 #![forbid(unsafe_code)]
 
+mod acpi;
 mod arch;
 mod bench;
 mod build;

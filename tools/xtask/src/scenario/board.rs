@@ -1,6 +1,7 @@
 //! `[machine.NAME]` tables: boards with their devices.
 
 use super::config::words;
+use crate::acpi::Fault;
 use crate::arch::Arch;
 use crate::machine::Loader;
 use anyhow::{Result, bail};
@@ -20,6 +21,8 @@ pub struct Board {
     qemu: String,
     /// As many CPUs as it always has; absent where that is QEMU's choice (`-smp`).
     cpus: Option<u32>,
+    /// ACPI tables of our own, with this fault; QEMU must make none (`acpi=off`).
+    pub acpi: Option<Fault>,
     /// Whether there is UEFI firmware for it.
     #[serde(default = "default_uefi")]
     uefi: bool,

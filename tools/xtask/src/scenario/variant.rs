@@ -2,6 +2,7 @@
 
 use super::board::Board;
 use super::config::{Config, Scenario, words};
+use crate::acpi;
 use crate::arch::Arch;
 use crate::build::Profile;
 use crate::image::{self, BootFiles};
@@ -92,12 +93,16 @@ impl Variant {
             }
             Boot::Bios { limine } => Media::Bios { image: write_disk(limine)? },
         };
+        let mut extra: Vec<_> = words(&self.scenario.qemu).into_iter().map(Into::into).collect();
+        if let Some(fault) = board.acpi {
+            extra.extend(acpi::write(&dir, fault, self.smp)?);
+        }
         Ok(Machine {
             arch: self.arch,
             board: board.words(self.smp),
             memory_mib: self.scenario.memory,
             media,
-            extra: words(&self.scenario.qemu),
+            extra,
         })
     }
 }
