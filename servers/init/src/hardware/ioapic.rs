@@ -38,9 +38,15 @@ pub fn pages(authority: &Authority, blob: &Blob<'_>, taken: &mut Vec<Range>) -> 
         if own.contains(&page) {
             continue;
         }
-        if let Some(other) = taken.iter().find(|it| it.start < range.end && range.start < it.end) {
+        let overlaps = |other: &Range| other.start < range.end && range.start < other.end;
+        let in_what = if authority.ram().any(|ram| overlaps(&ram)) {
+            Some("RAM")
+        } else {
+            taken.iter().any(overlaps).then_some("other registers")
+        };
+        if let Some(what) = in_what {
             println!(
-                "init: IOAPIC {} at {:#x} would lie in other registers ({other}); its wires are not supported",
+                "init: IOAPIC {} at {:#x} would lie in {what}; its wires are not supported",
                 io_apic.id, io_apic.address,
             );
             continue;
