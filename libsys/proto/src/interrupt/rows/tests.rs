@@ -96,7 +96,7 @@ fn a_client_is_the_words_of_the_plan() {
     assert_eq!(decode(&words), Ok(whole));
     for (place, bad) in [
         // A flag that is none, bits that are none, buses the wrong way round, a name after its end.
-        (1, 0x0001_0003_005e_0903),
+        (1, 0x0001_0003_009e_0903),
         (1, 0x0001_0003_011e_0903),
         (4, 0x00a0_0205_2918_8086),
         (9, 1),

@@ -28,7 +28,7 @@ impl<B: BackEnd, K: KernelMessages> Core<B, K> {
             return Err(Error::NotSupported);
         }
         let order = self.order(request, out.len())?;
-        let index = self.clients.find_or_add(client.into()).ok_or(Error::NoMemory)?;
+        let index = self.clients.find_or_add(client).ok_or(Error::NoMemory)?;
         self.check_room(index, out.len() as u32)?;
         let made = match request.contiguity {
             Contiguity::Contiguous => self.alloc_block(index, request, cpus, order, out),
