@@ -1,5 +1,6 @@
 //! Hardware numbers as types, so that a vector is never passed where a CPU is meant.
 
+use crate::gicd::Spi;
 use crate::its::Lpi;
 use core::fmt;
 
@@ -316,6 +317,13 @@ impl From<Vector> for EventNumber {
     #[inline]
     fn from(vector: Vector) -> Self {
         Self(vector.0.into())
+    }
+}
+
+impl From<Spi> for EventNumber {
+    #[inline]
+    fn from(spi: Spi) -> Self {
+        Self(spi.intid() as u16)
     }
 }
 

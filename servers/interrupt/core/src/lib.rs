@@ -38,11 +38,13 @@ extern crate alloc;
 pub mod amdvi;
 mod backend;
 mod compat;
+pub mod direct_lpi;
 pub mod gicd;
 mod ids;
 pub mod ioapic;
 pub mod its;
 mod kernel;
+pub mod mbi;
 pub mod numbers;
 mod remapper;
 mod server;
@@ -53,8 +55,9 @@ pub mod wire;
 pub mod fake;
 
 pub use backend::{
-    BackEnd, CpuLease, DirectError, EntryName, EventLease, EventSpace, Events, NoVectors,
-    RemapEntry, ReserveError, Sender, SenderDevice, Unequipped, Vectored, VectorsError,
+    BackEnd, CpuLease, CpuLoads, DirectError, EntryName, EventLease, EventSpace, Events, NoVectors,
+    Pool, PoolBlock, PoolEntry, RemapEntry, ReserveError, Sender, SenderDevice, Unequipped,
+    Vectored, VectorsError,
 };
 pub use compat::NoRemapper;
 pub use ids::{

@@ -12,6 +12,8 @@
 //! step back. What can fail is `flush`, which waits for hardware; its failure hands the
 //! `Unrouted` proof back, the number stays in quarantine, and the flush is tried again.
 
+use crate::direct_lpi::DirectLpiError;
+use crate::gicd::SpiError;
 use crate::its::ItsError;
 use crate::{EntryIndex, EntryName, Pair, RemapEntry, RequesterId, ReserveError, Source, Target};
 use core::fmt;
@@ -123,6 +125,9 @@ pub enum Binding {
     /// With its entry, and for good: the pair holds the entry's number, the entry's event is
     /// one of a kind, and only its CPU is chosen, when it is activated.
     Entry,
+    /// With its entry, and for good, its CPU as well: the pair holds the entry's own event and
+    /// the CPU that takes it.
+    EntryAndCpu,
     /// Never: no message can be had.
     Never,
 }
@@ -131,7 +136,18 @@ impl Binding {
     /// What a device writes while its message is blocked is kept, and raised afterwards.
     /// Elsewhere it is lost, perhaps without a trace.
     pub const fn keeps_blocked(self) -> bool {
-        matches!(self, Self::Entry)
+        self.keeps_event()
+    }
+
+    /// A message's event is its entry's, for good: after a pause it has the same one again.
+    pub const fn keeps_event(self) -> bool {
+        matches!(self, Self::Entry | Self::EntryAndCpu)
+    }
+
+    /// The pair names the CPU, and the pair is in the device: the CPU is chosen when the
+    /// message is reserved and can not be another one later.
+    pub const fn pair_names_cpu(self) -> bool {
+        matches!(self, Self::Pair | Self::EntryAndCpu)
     }
 }
 
@@ -279,6 +295,22 @@ pub enum HardwareError {
     EventNotWritten,
     /// What an ITS did instead.
     Its(ItsError),
+    /// What a distributor did instead.
+    Spi(SpiError),
+    /// What a redistributor did instead.
+    DirectLpi(DirectLpiError),
+}
+
+impl From<SpiError> for HardwareError {
+    fn from(error: SpiError) -> Self {
+        Self::Spi(error)
+    }
+}
+
+impl From<DirectLpiError> for HardwareError {
+    fn from(error: DirectLpiError) -> Self {
+        Self::DirectLpi(error)
+    }
 }
 
 impl From<ItsError> for HardwareError {
@@ -322,6 +354,8 @@ impl fmt::Display for HardwareError {
                 f.write_str("the registers of the remapper's own message do not keep it")
             }
             Self::Its(error) => error.fmt(f),
+            Self::Spi(error) => error.fmt(f),
+            Self::DirectLpi(error) => error.fmt(f),
         }
     }
 }

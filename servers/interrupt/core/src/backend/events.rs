@@ -5,38 +5,20 @@
 //! A CPU's load is how many messages it has been chosen for.
 
 use super::{
-    BackEnd, EntryName, EventLease, EventSpace, NoVectors, RemapEntry, ReserveError, Sender,
-    SenderDevice,
+    BackEnd, CpuLease, CpuLoads, EntryName, EventSpace, NoVectors, RemapEntry, ReserveError,
+    Sender, SenderDevice,
 };
-use crate::its::{Event, EventBlock, EventRemapper, EventReserveError, Lpi, Prepare, PrepareError};
-use crate::numbers::CpuVectors;
+use crate::its::{Event, EventBlock, EventRemapper, EventReserveError, Prepare, PrepareError};
 use crate::{
     Binding, Capabilities, CpuEvent, CpuIndex, CpuSet, Drained, EntryIndex, EventNumber, Flushed,
     HardwareError, Pair, RequesterId, Unrouted, Written,
 };
-use alloc::vec::Vec;
 
 /// An [`EventRemapper`] and the loads of the CPUs.
 pub struct Events<E> {
     remapper: E,
-    /// By CPU.
-    loads: Vec<u32>,
-    present: CpuSet,
+    loads: CpuLoads,
     lpis: u32,
-}
-
-/// A CPU, chosen for an LPI.
-#[must_use = "the CPU's load is never taken back"]
-#[derive(PartialEq, Eq, Debug)]
-pub struct CpuLease {
-    cpu: CpuIndex,
-    lpi: Lpi,
-}
-
-impl EventLease for CpuLease {
-    fn event(&self) -> CpuEvent {
-        CpuEvent { cpu: self.cpu, vector: EventNumber::from(self.lpi) }
-    }
 }
 
 impl RemapEntry for Event {
@@ -49,17 +31,11 @@ impl<E: EventRemapper> Events<E> {
     /// For CPUs 0..cpus. `None` for no CPU, more than 64, one that the remapper can not
     /// reach, or when memory is short.
     pub fn new(remapper: E, cpus: u8) -> Option<Self> {
-        if cpus == 0 || cpus > 64 {
-            return None;
-        }
         if !(0..cpus).all(|cpu| CpuIndex::new(cpu).is_some_and(|cpu| remapper.can_target(cpu))) {
             return None;
         }
-        let mut loads = Vec::new();
-        loads.try_reserve_exact(cpus.into()).ok()?;
-        loads.resize(cpus.into(), 0);
         let lpis = remapper.capabilities().lpis;
-        Some(Self { remapper, loads, present: CpuSet::first(cpus), lpis })
+        Some(Self { remapper, loads: CpuLoads::new(cpus)?, lpis })
     }
 
     /// The remapper, for what is its own.
@@ -121,7 +97,7 @@ impl<E: EventRemapper> BackEnd for Events<E> {
     }
 
     fn cpus(&self) -> CpuSet {
-        self.present
+        self.loads.cpus()
     }
 
     fn announce(&mut self, sender: &Sender) {
@@ -150,14 +126,11 @@ impl<E: EventRemapper> BackEnd for Events<E> {
     }
 
     fn take(&mut self, entry: &Event, wanted: CpuSet) -> Result<CpuLease, NoVectors> {
-        let cpus = wanted.intersect(self.present).iter();
-        let cpu = cpus.min_by_key(|cpu| self.loads[cpu.index()]).ok_or(NoVectors)?;
-        self.loads[cpu.index()] += 1;
-        Ok(CpuLease { cpu, lpi: entry.lpi() })
+        self.loads.take(wanted, EventNumber::from(entry.lpi()))
     }
 
     fn cancel(&mut self, lease: CpuLease) {
-        self.loads[lease.cpu.index()] -= 1;
+        self.loads.give_back(lease);
     }
 
     fn retire(&mut self, lease: CpuLease) -> CpuLease {
@@ -209,10 +182,7 @@ impl<E: EventRemapper> BackEnd for Events<E> {
     /// One space, for all CPUs.
     fn space(&self, number: u8) -> Option<EventSpace> {
         let used = self.remapper.events_used();
-        let most = |count: u32| u16::try_from(count).unwrap_or(u16::MAX);
-        let (free, total) = (most(self.lpis - used), most(self.lpis));
-        let count = CpuVectors { free, quarantined: 0, total };
-        (number == 0).then_some(EventSpace { cpu: None, count })
+        (number == 0).then(|| EventSpace::shared(self.lpis - used, self.lpis))
     }
 
     /// One for each entry.

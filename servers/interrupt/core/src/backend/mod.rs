@@ -6,6 +6,8 @@
 //! | [`Vectored`] over [`AmdViUnit`](crate::amdvi::AmdViUnit) | a table for each device | the same |
 //! | [`Vectored`] over [`NoRemapper`](crate::NoRemapper) | none | a vector of some CPU, named by the pair |
 //! | [`Events`] over [`ItsUnit`](crate::its::ItsUnit) | a table for each device | the entry's own LPI; only the CPU is chosen |
+//! | [`MbiUnit`](crate::mbi::MbiUnit) | one pool for all devices | the entry's own SPI; only the CPU is chosen |
+//! | [`DirectLpiUnit`](crate::direct_lpi::DirectLpiUnit) | one pool for all devices | the entry's own LPI, on the CPU that the pair names |
 //! | [`Unequipped`] | none | none: nothing here could take a message |
 //!
 //! So a message takes up two numbers, and each back end says what they are: an *entry*, which
@@ -16,10 +18,14 @@
 //! the types of [`crate::remapper`]; they name an entry by its [`EntryIndex`].
 
 mod events;
+mod loads;
+mod pool;
 mod unequipped;
 mod vectors;
 
-pub use events::{CpuLease, Events};
+pub use events::Events;
+pub use loads::{CpuLease, CpuLoads};
+pub use pool::{Pool, PoolBlock, PoolEntry};
 pub use unequipped::Unequipped;
 pub use vectors::{Vectored, VectorsError};
 
@@ -62,7 +68,7 @@ pub trait BackEnd {
     /// on failure.
     fn reserve(&mut self, sender: &Sender, order: u8) -> Result<Self::Block, ReserveError>;
 
-    /// The pair of an entry. Only with [`Binding::Pair`] is the event looked at.
+    /// The pair of an entry. Only where [`Binding::pair_names_cpu`] is the event looked at.
     fn compose(&self, entry: &Self::Entry, event: Option<CpuEvent>) -> Pair;
 
     /// A CPU event for an entry, on the least loaded CPU of `wanted` that can have it.
@@ -84,6 +90,14 @@ pub trait BackEnd {
     /// Stops an entry for a while. Where [`Binding::keeps_blocked`], what its device writes
     /// stays pending; elsewhere it is gone.
     fn block(&mut self, entry: &Self::Entry) -> Unrouted;
+
+    /// Raises an entry that is on as its device would: a real retrigger. `false` where
+    /// hardware has none, and the kernel has to do it.
+    #[inline]
+    fn raise(&mut self, entry: &Self::Entry) -> bool {
+        let _ = entry;
+        false
+    }
 
     /// Turns an entry off: what its device writes is gone.
     fn unroute(&mut self, entry: &Self::Entry) -> Unrouted;

@@ -189,6 +189,18 @@ impl GicdModel {
         self.0.borrow().spis.get(spi.intid() as usize).is_some_and(SpiState::is_pending)
     }
 
+    /// The CPU that it goes to.
+    pub fn cpu_of(&self, spi: Spi) -> Option<usize> {
+        let gicd = self.0.borrow();
+        let route = gicd.spis.get(spi.intid() as usize)?.route;
+        (0..gicd.options.cpus.into()).find(|cpu| affinity_route(*cpu) == route)
+    }
+
+    /// How many CPUs there are.
+    pub fn cpus(&self) -> u8 {
+        self.0.borrow().options.cpus
+    }
+
     /// Whether a CPU would take it.
     pub fn reaches_a_cpu(&self, spi: Spi) -> bool {
         self.0.borrow().spis.get(spi.intid() as usize).is_some_and(|spi| spi.seen_enabled)

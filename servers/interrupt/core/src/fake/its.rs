@@ -48,6 +48,8 @@ pub struct ItsOptions {
     pub cpus: u8,
     /// GICR_TYPER.PLPIS.
     pub redistributor_lpis: bool,
+    /// GICR_TYPER.DirectLPI: LPIs are made at the redistributors.
+    pub direct_lpis: bool,
     /// GICR_CTLR.CES.
     pub can_disable_lpis: bool,
     /// GITS_CTLR.Quiescent never reads one.
@@ -71,6 +73,7 @@ impl Default for ItsOptions {
             event_bits: 16,
             cpus: 2,
             redistributor_lpis: true,
+            direct_lpis: false,
             can_disable_lpis: false,
             restless: false,
             lag: 0,
@@ -114,6 +117,7 @@ pub(super) enum Effect {
     InvalidateAll,
     Forget(Lpi),
     MoveTo(Lpi, usize),
+    ClearPending(Lpi),
 }
 
 /// One redistributor and the CPU behind it.
@@ -125,6 +129,8 @@ pub(super) struct Redistributor {
     cache: BTreeMap<Lpi, LpiProperty>,
     pending: BTreeSet<Lpi>,
     pub(super) effects: Vec<Effect>,
+    /// Reads of GICR_SYNCR until it is idle; `None`: it is.
+    pub(super) busy: Option<u32>,
     /// Acknowledged by the CPU, not yet dealt with.
     in_hand: Vec<Lpi>,
 }
@@ -407,6 +413,9 @@ impl Its {
                 Effect::InvalidateAll => redistributor.cache.clear(),
                 Effect::Forget(lpi) => {
                     redistributor.cache.remove(&lpi);
+                    redistributor.pending.remove(&lpi);
+                }
+                Effect::ClearPending(lpi) => {
                     redistributor.pending.remove(&lpi);
                 }
                 Effect::MoveTo(lpi, to) => {

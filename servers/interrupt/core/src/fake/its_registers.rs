@@ -1,6 +1,7 @@
 //! The register frames of the model ITS and of its redistributors.
 
 use super::its::{Its, ItsOptions, target};
+use crate::direct_lpi::offset as direct;
 use crate::its::{
     CommandBase, Control, ItsRegisters, MemoryAttributes, PageSize, PendingBase, PropertyBase,
     TableBase, TableKind, WritePointer, offset,
@@ -265,6 +266,7 @@ impl ItsRegisters for RedistributorFrame {
                 let enabled = u32::from(its.redistributors[self.cpu].enabled);
                 enabled | u32::from(its.options.can_disable_lpis) << 1
             }
+            direct::SYNC => its.read_sync(self.cpu),
             _ => {
                 its.violation("a 32-bit read of no such register (GICR)");
                 0
@@ -286,6 +288,7 @@ impl ItsRegisters for RedistributorFrame {
         match offset {
             offset::REDISTRIBUTOR_TYPE => {
                 u64::from(its.options.redistributor_lpis)
+                    | u64::from(its.options.direct_lpis) << 3
                     | u64::from(last) << 4
                     | u64::from(target(self.cpu).processor) << 8
             }
@@ -301,6 +304,9 @@ impl ItsRegisters for RedistributorFrame {
 
     fn write64(&mut self, offset: u16, value: u64) {
         let mut its = self.its.borrow_mut();
+        if let direct::SET_LPI | direct::CLEAR_LPI | direct::INVALIDATE = offset {
+            return its.write_direct(self.cpu, offset, value);
+        }
         if its.redistributors[self.cpu].enabled {
             its.violation("a table of a redistributor changed while LPIs are enabled");
         }

@@ -6,10 +6,12 @@ use super::amdvi_registers::AmdViModelRegisters;
 use super::its_bring_up::{FakeItsUnit, ItsSetup};
 use super::vtd::{MessageOutcome, VtdModel, VtdOptions};
 use super::{
-    FakeHandle, FakeKernel, ItsModel, ItsOptions, ItsOutcome, ModelRegion, ModelRegisters,
+    FakeDirectLpiUnit, FakeHandle, FakeKernel, GicdFrame, GicdModel, GicdOptions, ItsModel,
+    ItsOptions, ItsOutcome, ModelRegion, ModelRegisters,
 };
 use crate::amdvi::{AmdViConfig, AmdViInitError, AmdViUnit};
 use crate::its::DeviceId;
+use crate::mbi::{MbiConfig, MbiInitError, MbiUnit};
 use crate::vtd::{CompatibilityMessage, ExtendedMode, VtdConfig, VtdInitError, VtdUnit};
 use crate::{
     ApicId, BackEnd, ClientDevices, ClientPolicy, Config, Core, CpuEvent, CpuIndex, Events,
@@ -29,6 +31,12 @@ pub type FakeAmdViUnit = AmdViUnit<AmdViModelRegisters, AmdViRegion>;
 pub type AmdViServer = Core<Vectored<FakeAmdViUnit>, FakeKernel>;
 /// A server over the model ITS.
 pub type ItsServer = Core<Events<FakeItsUnit>, FakeKernel>;
+/// The MBI back end over the model distributor.
+pub type FakeMbiUnit = MbiUnit<GicdFrame>;
+/// A server over it.
+pub type MbiServer = Core<FakeMbiUnit, FakeKernel>;
+/// A server over redistributors that take LPIs without an ITS.
+pub type DirectLpiServer = Core<FakeDirectLpiUnit, FakeKernel>;
 /// A server without a remapper.
 pub type PlainServer = Core<Vectored<NoRemapper>, FakeKernel>;
 
@@ -40,6 +48,8 @@ pub struct FakeMachine {
     pub amdvi: Option<AmdViModel>,
     /// The ITS, if it has one.
     pub its: Option<ItsModel>,
+    /// The distributor, if it takes messages.
+    pub gicd: Option<GicdModel>,
     /// The kernel.
     pub kernel: FakeKernel,
     cpus: Vec<ApicId>,
@@ -101,7 +111,7 @@ impl FakeMachine {
     pub fn new(cpus: u8, vtd: Option<VtdOptions>) -> Self {
         let cpus = (0..cpus.into()).map(|cpu: u32| ApicId::from_bits(2 * cpu)).collect();
         let vtd = vtd.map(VtdModel::new);
-        Self { vtd, amdvi: None, its: None, kernel: FakeKernel::new(), cpus }
+        Self { vtd, amdvi: None, its: None, gicd: None, kernel: FakeKernel::new(), cpus }
     }
 
     /// A machine with `cpus` CPUs and an AMD IOMMU.
@@ -112,7 +122,20 @@ impl FakeMachine {
     /// A machine with an ITS, and as many CPUs as its options say.
     pub fn with_its(options: ItsOptions) -> Self {
         let its = Some(ItsModel::new(options));
-        Self { vtd: None, amdvi: None, its, kernel: FakeKernel::with_intids(), cpus: Vec::new() }
+        let kernel = FakeKernel::with_intids();
+        Self { vtd: None, amdvi: None, its, gicd: None, kernel, cpus: Vec::new() }
+    }
+
+    /// A machine whose redistributors take LPIs without an ITS.
+    pub fn with_direct_lpis(options: ItsOptions) -> Self {
+        Self::with_its(ItsOptions { direct_lpis: true, ..options })
+    }
+
+    /// A machine whose distributor takes messages.
+    pub fn with_mbi(options: GicdOptions) -> Self {
+        let gicd = Some(GicdModel::new(options));
+        let kernel = FakeKernel::with_intids();
+        Self { vtd: None, amdvi: None, its: None, gicd, kernel, cpus: Vec::new() }
     }
 
     /// Its CPUs, where they have APIC ids.
@@ -170,6 +193,36 @@ impl FakeMachine {
         self.core(back_end, config)
     }
 
+    /// A server over redistributors. Panics in a machine whose own do not take LPIs.
+    pub fn direct_lpi_server(&self, config: &FakeConfig, setup: &ItsSetup) -> DirectLpiServer {
+        let model = self.its.as_ref().expect("a machine with redistributors");
+        let unit = model.direct_unit(&ItsSetup { lpis: config.lpis, ..setup.clone() });
+        self.core(unit.expect("they follow"), config)
+    }
+
+    /// Takes its distributor's messages into service: SPIs in two ranges, as many as there are
+    /// to be LPIs. Panics in a machine without.
+    pub fn mbi_unit(&self, spis: u32) -> Result<FakeMbiUnit, MbiInitError> {
+        let model = self.gicd.as_ref().expect("a machine with a distributor");
+        let cpus: Vec<u32> = (0..model.cpus().into()).map(GicdModel::affinity).collect();
+        let (lower, upper) = (spis / 2, spis - spis / 2);
+        let ranges: Vec<_> =
+            [(64, lower), (128, upper)].into_iter().filter(|(_, count)| *count > 0).collect();
+        let config = MbiConfig {
+            ranges: &ranges,
+            frame: GicdModel::BASE,
+            cpus: &cpus,
+            priority: ItsModel::priority(),
+            wait_budget: 50,
+        };
+        MbiUnit::new(model.registers(), &config)
+    }
+
+    /// A server over them.
+    pub fn mbi_server(&self, config: &FakeConfig) -> MbiServer {
+        self.core(self.mbi_unit(config.lpis).expect("it follows"), config)
+    }
+
     fn core<B: BackEnd>(&self, back_end: B, config: &FakeConfig) -> Core<B, FakeKernel> {
         Core::new(back_end, self.kernel.clone(), &config.core).expect("a good configuration")
     }
@@ -177,6 +230,23 @@ impl FakeMachine {
     /// A device writes a pair; without a name, it is DMA that carries none. The event stays
     /// pending: [`FakeMachine::take_events`] delivers.
     pub fn write(&self, source: Option<RequesterId>, pair: Pair) -> Landed {
+        if let Some(gicd) = &self.gicd {
+            let spi = gicd.message(GicdModel::BASE, pair);
+            let cpu = spi.and_then(|spi| gicd.cpu_of(spi)).and_then(cpu_index);
+            return match spi.zip(cpu) {
+                Some((spi, cpu)) => Landed::Event(CpuEvent { cpu, vector: spi.into() }),
+                None => Landed::Nowhere,
+            };
+        }
+        if let Some(its) = self.its.as_ref().filter(|its| its.is_direct()) {
+            return match its.direct_message(pair) {
+                Some(ItsOutcome::Pending { cpu, lpi }) => cpu_index(cpu)
+                    .map_or(Landed::Nowhere, |cpu| {
+                        Landed::Event(CpuEvent { cpu, vector: lpi.into() })
+                    }),
+                _ => Landed::Nowhere,
+            };
+        }
         if let Some(its) = &self.its {
             let device = source.map_or(DeviceId::from_bits(0), fake_device_id);
             return match its.message(device, pair) {
@@ -214,6 +284,13 @@ impl FakeMachine {
     /// CPUs acknowledge what is pending for them, and have not dealt with it yet. What a
     /// remapper of x86 lets through is in its CPU at once.
     pub fn acknowledge(&self) {
+        if let Some(gicd) = &self.gicd {
+            for cpu in 0..gicd.cpus().into() {
+                while let Some((spi, cpu)) = gicd.acknowledge(cpu).zip(cpu_index(cpu)) {
+                    self.kernel.raise(CpuEvent { cpu, vector: spi.into() });
+                }
+            }
+        }
         let Some(its) = &self.its else { return };
         for number in 0..its.targets().len() {
             let Some(cpu) = CpuIndex::new(number as u8) else { break };
@@ -229,6 +306,9 @@ impl FakeMachine {
         self.kernel.take_events();
         if let Some(its) = &self.its {
             (0..its.targets().len()).for_each(|cpu| its.complete(cpu));
+        }
+        if let Some(gicd) = &self.gicd {
+            (0..gicd.cpus().into()).for_each(|cpu| gicd.complete(cpu));
         }
     }
 
@@ -252,6 +332,9 @@ impl FakeMachine {
         if let Some(model) = &self.its {
             model.hang(hung);
         }
+        if let Some(model) = &self.gicd {
+            model.hang(hung);
+        }
     }
 
     /// What driver and server did that specification or kernel do not allow. Faults
@@ -267,6 +350,13 @@ impl FakeMachine {
         if let Some(model) = &self.its {
             all.extend(model.violations());
         }
+        if let Some(model) = &self.gicd {
+            all.extend(model.violations());
+        }
         all
     }
+}
+
+fn cpu_index(cpu: usize) -> Option<CpuIndex> {
+    CpuIndex::new(u8::try_from(cpu).ok()?)
 }

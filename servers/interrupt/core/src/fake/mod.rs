@@ -7,7 +7,8 @@
 //! joins the two: a device writes a pair, and packets come out, or not. [`AmdViModel`] is an AMD
 //! IOMMU, which caches device table entries too, and entries that are off. [`ItsModel`] is the
 //! same for aarch64: a GICv3 ITS that executes its command queue out of memory, the LPI side
-//! of its redistributors, and CPUs that acknowledge what is pending. [`IoApicModel`] is a chip
+//! of its redistributors, and CPUs that acknowledge what is pending; its redistributors also
+//! take LPIs directly, without it. [`GicdModel`] is a GICv3 distributor, with wires and messages. [`IoApicModel`] is a chip
 //! that turns edges and levels of its pins into messages.
 //!
 //! Written from the specification, not from the driver: formats are decoded with this
@@ -16,6 +17,7 @@
 mod amdvi;
 mod amdvi_memory;
 mod amdvi_registers;
+mod direct_lpi;
 mod gicd;
 mod gicd_registers;
 mod ioapic;
@@ -33,6 +35,7 @@ mod vtd_registers;
 pub use amdvi::{AmdViModel, AmdViOptions};
 pub use amdvi_memory::AmdViRegion;
 pub use amdvi_registers::AmdViModelRegisters;
+pub use direct_lpi::FakeDirectLpiUnit;
 pub use gicd::{GicdModel, GicdOptions};
 pub use gicd_registers::GicdFrame;
 pub use ioapic::{ChipOptions, IoApicModel, ModelChip, Sent};
@@ -42,8 +45,8 @@ pub use its_memory::ItsRegion;
 pub use its_registers::{ItsFrame, RedistributorFrame};
 pub use kernel::{FakeError, FakeHandle, FakeKernel, FakeState, KernelCall};
 pub use machine::{
-    AmdViServer, FakeAmdViUnit, FakeConfig, FakeMachine, FakeUnit, ItsServer, Landed, PlainServer,
-    VtdServer, fake_config, fake_device_id,
+    AmdViServer, DirectLpiServer, FakeAmdViUnit, FakeConfig, FakeMachine, FakeMbiUnit, FakeUnit,
+    ItsServer, Landed, MbiServer, PlainServer, VtdServer, fake_config, fake_device_id,
 };
 pub use memory::ModelRegion;
 pub use vtd::{MessageOutcome, VtdModel, VtdOptions};

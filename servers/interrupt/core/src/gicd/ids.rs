@@ -19,6 +19,13 @@ impl Spi {
         if intid < Self::FIRST || intid >= Self::END { None } else { Some(Self(intid as u16)) }
     }
 
+    /// The SPI of this number as device trees count them, from 0 (GIC binding, `interrupts`);
+    /// the highest for a number that is too large.
+    pub const fn from_number(number: u16) -> Self {
+        let most = (Self::END - Self::FIRST - 1) as u16;
+        Self(Self::FIRST as u16 + if number < most { number } else { most })
+    }
+
     /// The INTID.
     pub const fn intid(self) -> u32 {
         self.0 as u32

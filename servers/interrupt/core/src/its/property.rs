@@ -109,7 +109,7 @@ impl<M: DmaRegion> LpiTable<M> {
     }
 
     /// Writes a property. Redistributors may use the old one until INV and SYNC.
-    pub(super) fn write(&mut self, lpi: Lpi, property: LpiProperty) {
+    pub(crate) fn write(&mut self, lpi: Lpi, property: LpiProperty) {
         let (word, shift) = place(lpi);
         let old = self.memory.read64(word);
         let new = old & !(0xff << shift) | (property.encode() as u64) << shift;

@@ -3,8 +3,8 @@
 use super::table::State;
 use super::{Core, Error, MessageId, Outcome};
 use crate::{
-    BackEnd, Binding, ClientId, CpuEvent, EventLease, HardwareError, KernelMessages, RemapEntry,
-    Unrouted, Written,
+    BackEnd, Binding, ClientId, CpuEvent, CpuSet, EventLease, HardwareError, KernelMessages,
+    RemapEntry, Unrouted, Written,
 };
 
 /// How often the kernel is asked whether a message's own event has drained, before its owner
@@ -30,10 +30,10 @@ impl<B: BackEnd, K: KernelMessages> Core<B, K> {
         if !self.stop_if_owed(slot) {
             return Err(Error::BadState);
         }
-        let lease = self.take_event_of(slot, cpus)?;
+        let lease = self.lease_for(slot, cpus)?;
         let event = lease.event();
         if let Err(error) = self.accept(slot, handle, event) {
-            self.back_end.cancel(lease);
+            self.hand_back(slot, lease);
             return Err(error);
         }
         if let Err(error) = self.open(slot, event) {
@@ -49,6 +49,26 @@ impl<B: BackEnd, K: KernelMessages> Core<B, K> {
         record.armed = true;
         record.state = State::Active;
         Ok(event)
+    }
+
+    /// An event for a message without one; the one that its pair names has been its own since
+    /// it was reserved.
+    #[inline]
+    fn lease_for(&mut self, slot: u32, cpus: CpuSet) -> Outcome<B::Lease, K> {
+        if B::BINDING.pair_names_cpu() {
+            return self.table.get_mut(slot).lease.take().ok_or(Error::BadState);
+        }
+        self.take_event_of(slot, cpus)
+    }
+
+    /// Undoes `lease_for`.
+    #[inline]
+    fn hand_back(&mut self, slot: u32, lease: B::Lease) {
+        if B::BINDING.pair_names_cpu() {
+            self.table.get_mut(slot).lease = Some(lease);
+        } else {
+            self.back_end.cancel(lease);
+        }
     }
 
     /// The pair names the event: taken at allocation, kept until the end.
@@ -72,7 +92,7 @@ impl<B: BackEnd, K: KernelMessages> Core<B, K> {
     /// which has not drained.
     fn accept(&mut self, slot: u32, handle: K::Handle, event: CpuEvent) -> Outcome<(), K> {
         let Err(error) = self.kernel.activate(handle, event) else { return Ok(()) };
-        if B::BINDING != Binding::Entry || !self.table.get(slot).armed {
+        if !B::BINDING.keeps_event() || !self.table.get(slot).armed {
             return Err(Error::Kernel(error));
         }
         self.flush_again(slot)?;
@@ -117,9 +137,9 @@ impl<B: BackEnd, K: KernelMessages> Core<B, K> {
         let record = self.table.get_mut(slot);
         let Some(entry) = &record.entry else { return };
         let unrouted = self.back_end.unroute(entry);
-        record.armed = B::BINDING == Binding::Entry;
+        record.armed = B::BINDING.keeps_event();
         if record.armed {
-            self.back_end.cancel(lease);
+            self.hand_back(slot, lease);
             self.set_aside(slot, unrouted, None);
         } else {
             self.set_aside(slot, unrouted, Some(lease));

@@ -25,7 +25,7 @@ impl<B: BackEnd, K: KernelMessages> Core<B, K> {
     ) -> Outcome<(), K> {
         let slot = self.own(client, id)?;
         let cpus = self.usable(cpus)?;
-        if self.binding(slot) == Binding::Pair {
+        if self.binding(slot).pair_names_cpu() {
             // The pair names the CPU, and the pair is in the device.
             return Err(Error::NotSupported);
         }

@@ -3,7 +3,7 @@
 use super::table::{NONE, Record, State};
 use super::{AllocRequest, Allocated, Contiguity, Core, Error, Kind, Outcome};
 use crate::{
-    BackEnd, Binding, ClientId, CpuSet, Drained, EventLease, KernelMessages, RemapEntry,
+    BackEnd, Binding, ClientId, CpuIndex, CpuSet, Drained, EventLease, KernelMessages, RemapEntry,
     ReserveError,
 };
 
@@ -135,6 +135,7 @@ impl<B: BackEnd, K: KernelMessages> Core<B, K> {
     ) -> Outcome<(), K> {
         let block = self.reserve(client, request.kind, order)?;
         let mut made = Ok(());
+        let mut cpus = cpus;
         let mut places = out.iter_mut();
         // After a failure the rest of the block still has to go back.
         for entry in block {
@@ -143,11 +144,23 @@ impl<B: BackEnd, K: KernelMessages> Core<B, K> {
                 continue;
             };
             match self.make(client, request, cpus, entry) {
-                Ok(message) => *place = Some(message),
+                Ok(message) => {
+                    if let Some(cpu) = self.fixed_cpu(message.id.slot()) {
+                        // One address for the whole block, and so one CPU.
+                        cpus = CpuSet::one(cpu);
+                    }
+                    *place = Some(message);
+                }
                 Err(error) => made = Err(error),
             }
         }
         made
+    }
+
+    /// The CPU that a message's pair names.
+    fn fixed_cpu(&self, slot: u32) -> Option<CpuIndex> {
+        let lease = self.table.get(slot).lease.as_ref().filter(|_| B::BINDING.pair_names_cpu());
+        lease.map(|lease| lease.event().cpu)
     }
 
     /// One record around one entry; on failure the entry is back in the table.
@@ -160,7 +173,7 @@ impl<B: BackEnd, K: KernelMessages> Core<B, K> {
     ) -> Outcome<Allocated<K::Handle>, K> {
         let lease = match B::BINDING {
             Binding::Activation | Binding::Entry | Binding::Never => None,
-            Binding::Pair => match self.take_event(&entry, cpus) {
+            Binding::Pair | Binding::EntryAndCpu => match self.take_event(&entry, cpus) {
                 Ok(lease) => Some(lease),
                 Err(error) => {
                     self.put_back(entry);

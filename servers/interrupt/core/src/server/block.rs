@@ -70,7 +70,10 @@ impl<B: BackEnd, K: KernelMessages> Core<B, K> {
             self.shut(slot);
             return Err(Error::Kernel(error));
         }
-        if self.may_have_missed(slot, handle) && self.kernel.signal(handle).is_err() {
+        if self.may_have_missed(slot, handle)
+            && !self.raise(slot)
+            && self.kernel.signal(handle).is_err()
+        {
             self.statistics.undo_failures += 1;
         }
         let record = self.table.get_mut(slot);
@@ -95,6 +98,12 @@ impl<B: BackEnd, K: KernelMessages> Core<B, K> {
         record.state = State::Blocked;
         self.shut(slot);
         Ok(())
+    }
+
+    /// Raises a message as its device would, where hardware can.
+    fn raise(&mut self, slot: u32) -> bool {
+        let entry = &self.table.get(slot).entry;
+        entry.as_ref().is_some_and(|entry| self.back_end.raise(entry))
     }
 
     /// Whether an event of a message that was blocked until now may have been lost.

@@ -1,8 +1,9 @@
 //! What the server tests share: one test, run over each kind of back end.
 
 use interrupt_core::fake::{
-    AmdViOptions, FakeAmdViUnit, FakeConfig, FakeError, FakeHandle, FakeItsUnit, FakeKernel,
-    FakeMachine, FakeUnit, ItsOptions, ItsSetup, VtdOptions, fake_device_id,
+    AmdViOptions, FakeAmdViUnit, FakeConfig, FakeDirectLpiUnit, FakeError, FakeHandle, FakeItsUnit,
+    FakeKernel, FakeMachine, FakeMbiUnit, FakeUnit, GicdOptions, ItsOptions, ItsSetup, VtdOptions,
+    fake_device_id,
 };
 use interrupt_core::{
     AllocRequest, Allocated, BackEnd, ClientDevices, ClientId, ClientPolicy, Contiguity, Core,
@@ -20,6 +21,9 @@ pub(crate) trait Rig {
     /// What the server runs over there.
     type BackEnd: BackEnd;
 
+    /// Hardware checks who writes.
+    const ISOLATED: bool = true;
+
     /// A machine whose remapper does all that it should.
     fn machine(cpus: u8) -> FakeMachine;
 
@@ -36,7 +40,9 @@ pub(crate) trait Rig {
     where
         Self: Sized,
     {
-        let mut core = Self::bare_server(machine, config);
+        let mut config = *config;
+        config.core.allow_unisolated |= !Self::ISOLATED;
+        let mut core = Self::bare_server(machine, &config);
         for client in [A, B] {
             let policy = ClientPolicy { devices: devices(client), ..config.core.default_policy };
             core.register(client, policy).expect("a place for each");
@@ -108,7 +114,63 @@ impl Rig for OverIts {
     }
 }
 
-/// Runs each of these tests over both.
+/// aarch64 whose distributor takes messages.
+pub(crate) struct OverMbi;
+
+impl Rig for OverMbi {
+    type BackEnd = FakeMbiUnit;
+
+    const ISOLATED: bool = false;
+
+    fn machine(cpus: u8) -> FakeMachine {
+        FakeMachine::with_mbi(GicdOptions { cpus, ..GicdOptions::default() })
+    }
+
+    fn waiting_machine(cpus: u8) -> FakeMachine {
+        Self::machine(cpus)
+    }
+
+    fn bare_server(machine: &FakeMachine, config: &FakeConfig) -> Server<Self> {
+        machine.mbi_server(config)
+    }
+}
+
+/// aarch64 whose redistributors take LPIs without an ITS.
+pub(crate) struct OverDirectLpi;
+
+impl Rig for OverDirectLpi {
+    type BackEnd = FakeDirectLpiUnit;
+
+    const ISOLATED: bool = false;
+
+    fn machine(cpus: u8) -> FakeMachine {
+        FakeMachine::with_direct_lpis(ItsOptions { cpus, lag: 2, ..ItsOptions::default() })
+    }
+
+    fn waiting_machine(cpus: u8) -> FakeMachine {
+        Self::machine(cpus)
+    }
+
+    fn bare_server(machine: &FakeMachine, config: &FakeConfig) -> Server<Self> {
+        machine.direct_lpi_server(config, &ItsSetup::default())
+    }
+}
+
+/// Runs each of these tests over those back ends that nobody's isolation is the point of:
+/// `over_unisolated!(mbi: …; direct_lpi: …;)`.
+macro_rules! over_unisolated {
+    (mbi: $($mbi:ident),*; direct_lpi: $($direct:ident),*;) => {
+        mod mbi {
+            $(#[test] fn $mbi() { super::$mbi::<crate::common::OverMbi>(); })*
+        }
+        mod direct_lpi {
+            $(#[test] fn $direct() { super::$direct::<crate::common::OverDirectLpi>(); })*
+        }
+    };
+}
+pub(crate) use over_unisolated;
+
+/// Runs each of these tests over each back end with a remapper.
 macro_rules! over_each {
     ($($name:ident),* $(,)?) => {
         mod vtd {

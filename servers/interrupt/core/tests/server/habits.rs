@@ -1,10 +1,12 @@
 //! What `world` must know of each kind of machine: which random ones there are, how their
 //! hardware fails, and what a pair names there.
 
-use crate::common::{OverAmdVi, OverIts, OverVtd, Rig, Server};
+use crate::common::{OverAmdVi, OverDirectLpi, OverIts, OverMbi, OverVtd, Rig, Server};
 use interrupt_core::fake::{
-    AmdViOptions, FakeConfig, FakeMachine, ItsOptions, ItsSetup, VtdOptions, fake_device_id,
+    AmdViOptions, FakeConfig, FakeMachine, GicdOptions, ItsOptions, ItsSetup, VtdOptions,
+    fake_device_id,
 };
+use interrupt_core::gicd::Spi;
 use interrupt_core::its::{Lpi, PageSize};
 use interrupt_core::vtd::RemappableMessage;
 use interrupt_core::{EntryIndex, Pair, RequesterId};
@@ -17,6 +19,15 @@ pub(crate) trait Habits: Rig {
 
     /// Whether what is written while a message is blocked is kept.
     const KEEPS: bool;
+
+    /// Whether hardware has an entry on while it is blocked.
+    const ON_WHILE_BLOCKED: bool = Self::KEEPS;
+
+    /// Whether a write that comes while an entry is off is remembered, and forgotten later.
+    const LATCHES: bool = false;
+
+    /// Whether a message has its event before it is activated.
+    const FIXED: bool = false;
 
     /// The machine and a server that knows nobody.
     fn build(options: Self::Options, cpus: u8, config: &FakeConfig) -> (FakeMachine, Server<Self>)
@@ -87,6 +98,78 @@ impl Habits for OverAmdVi {
         let model = machine.amdvi.as_ref().expect("it has one");
         model.is_on(entry.index() / 512, entry.bits() % 512)
     }
+}
+
+impl Habits for OverMbi {
+    type Options = GicdOptions;
+
+    const KEEPS: bool = true;
+    const ON_WHILE_BLOCKED: bool = false;
+    const LATCHES: bool = true;
+
+    fn build(options: GicdOptions, cpus: u8, config: &FakeConfig) -> (FakeMachine, Server<Self>) {
+        let machine = FakeMachine::with_mbi(GicdOptions { cpus, ..options });
+        let server = Self::bare_server(&machine, config);
+        (machine, server)
+    }
+
+    /// It has no way to.
+    fn refuse(_machine: &FakeMachine, _count: u32) {}
+
+    /// Whoever writes it.
+    fn names(_writer: RequesterId, pair: Pair) -> Option<(u32, u32)> {
+        Some((0, pair.data))
+    }
+
+    fn is_on(machine: &FakeMachine, entry: EntryIndex, late: bool) -> Option<bool> {
+        let gicd = machine.gicd.as_ref().expect("it has one");
+        (!late).then(|| gicd.reaches_a_cpu(Spi::from_number(entry.bits())))
+    }
+}
+
+impl Habits for OverDirectLpi {
+    type Options = ItsOptions;
+
+    const KEEPS: bool = true;
+    const ON_WHILE_BLOCKED: bool = false;
+    const LATCHES: bool = true;
+    const FIXED: bool = true;
+
+    fn build(options: ItsOptions, cpus: u8, config: &FakeConfig) -> (FakeMachine, Server<Self>) {
+        let machine = FakeMachine::with_direct_lpis(ItsOptions { cpus, ..options });
+        let server = Self::bare_server(&machine, config);
+        (machine, server)
+    }
+
+    /// It has no way to.
+    fn refuse(_machine: &FakeMachine, _count: u32) {}
+
+    /// Whoever writes it, and wherever.
+    fn names(_writer: RequesterId, pair: Pair) -> Option<(u32, u32)> {
+        Some((0, pair.data))
+    }
+
+    fn is_on(machine: &FakeMachine, entry: EntryIndex, late: bool) -> Option<bool> {
+        let its = machine.its.as_ref().expect("it has them");
+        (!late).then(|| its.comes_through(Lpi::from_index(entry)))
+    }
+}
+
+/// Any kind of distributor that takes messages.
+pub(crate) fn gicd_options() -> impl Strategy<Value = GicdOptions> {
+    (any::<bool>(), 0..4_u32).prop_map(|(two_security_states, lag)| {
+        let control = if two_security_states { 0x12 } else { 0x52 };
+        GicdOptions { two_security_states, control, lag, ..GicdOptions::default() }
+    })
+}
+
+/// Any kind of redistributors that take LPIs.
+pub(crate) fn direct_options() -> impl Strategy<Value = ItsOptions> {
+    (any::<bool>(), 0..4_u32).prop_map(|(coherent, lag)| ItsOptions {
+        coherent,
+        lag,
+        ..ItsOptions::default()
+    })
 }
 
 /// Any kind of AMD IOMMU.

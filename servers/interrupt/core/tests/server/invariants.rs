@@ -14,8 +14,10 @@
 //!   mapped while it is pending or in a CPU's hands, this test an entry that has two owners;
 //! * 9 failure is an answer: whatever fails, the visible state is what it was.
 
-use crate::common::{OverAmdVi, OverIts, OverVtd};
-use crate::habits::{Habits, amdvi_options, its_options, vtd_options};
+use crate::common::{OverAmdVi, OverDirectLpi, OverIts, OverMbi, OverVtd};
+use crate::habits::{
+    Habits, amdvi_options, direct_options, gicd_options, its_options, vtd_options,
+};
 use crate::world::World;
 use interrupt_core::fake::KernelCall;
 use proptest::prelude::*;
@@ -163,6 +165,34 @@ proptest! {
     #[test]
     fn its_lives_in_trouble(options in its_options(), cpus in 1..=3_u8, steps in steps(true)) {
         troubled_lives::<OverIts>(options, cpus, 0x30, steps)?;
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 500, ..ProptestConfig::default() })]
+
+    #[test]
+    fn mbi_lives(options in gicd_options(), cpus in 1..=3_u8, steps in steps(false)) {
+        good_lives::<OverMbi>(options, cpus, 0x30, steps)?;
+    }
+
+    #[test]
+    fn mbi_lives_in_trouble(options in gicd_options(), cpus in 1..=3_u8, steps in steps(true)) {
+        troubled_lives::<OverMbi>(options, cpus, 0x30, steps)?;
+    }
+
+    #[test]
+    fn direct_lpi_lives(options in direct_options(), cpus in 1..=3_u8, steps in steps(false)) {
+        good_lives::<OverDirectLpi>(options, cpus, 0x30, steps)?;
+    }
+
+    #[test]
+    fn direct_lpi_lives_in_trouble(
+        options in direct_options(),
+        cpus in 1..=3_u8,
+        steps in steps(true),
+    ) {
+        troubled_lives::<OverDirectLpi>(options, cpus, 0x30, steps)?;
     }
 }
 

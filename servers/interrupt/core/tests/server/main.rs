@@ -10,6 +10,7 @@
 //! | `direct` | a device whose writes go past the remapper |
 //! | `amdvi` | what is particular to an AMD IOMMU |
 //! | `events` | what is particular to an ITS |
+//! | `unisolated` | what is particular to MBI and to LPIs without an ITS |
 
 mod amdvi;
 mod common;
@@ -21,5 +22,6 @@ mod invariants;
 mod life;
 mod survey;
 mod trouble;
+mod unisolated;
 mod vectors;
 mod world;

@@ -1,7 +1,7 @@
 //! The server when something runs out, dies, storms, fails or is late, over each back end
 //! with a remapper.
 
-use crate::common::{A, B, Rig, Server, alloc, over_each, request, settle};
+use crate::common::{A, B, Rig, Server, alloc, over_each, over_unisolated, request, settle};
 use interrupt_core::fake::{FakeState, KernelCall, fake_config};
 use interrupt_core::{BackEnd, CpuIndex, CpuSet, Error, Kind, MessageState, RequesterId};
 
@@ -13,6 +13,16 @@ over_each!(
     storms_end_by_themselves_and_leave_the_owners_blocks_alone,
     late_flush_is_made_up_for,
     activation_is_taken_back,
+);
+
+// Neither a move nor an activation waits for a distributor, and with LPIs without an ITS there
+// is no move: what is late there is in `unisolated`.
+over_unisolated!(
+    mbi: quota_is_given_back, orphans_and_clients_that_are_gone, destroy_is_tried_again, storms,
+        storms_end_by_themselves_and_leave_the_owners_blocks_alone;
+    direct_lpi: quota_is_given_back, orphans_and_clients_that_are_gone, destroy_is_tried_again,
+        storms, storms_end_by_themselves_and_leave_the_owners_blocks_alone,
+        activation_is_taken_back;
 );
 
 /// A freed message counts until its numbers are out of quarantine, and no longer.

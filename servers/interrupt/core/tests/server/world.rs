@@ -43,7 +43,8 @@ pub(crate) struct World<R: Rig> {
 impl<R: Habits> World<R> {
     /// A world without messages.
     pub(crate) fn new(options: R::Options, cpus: u8, last: u8) -> Self {
-        let config = fake_config(last, 40, 16);
+        let mut config = fake_config(last, 40, 16);
+        config.core.allow_unisolated = !R::ISOLATED;
         let (machine, mut server) = R::build(options, cpus, &config);
         for client in CLIENTS {
             let policy = ClientPolicy { devices: devices(client), ..config.core.default_policy };
@@ -252,7 +253,8 @@ impl<R: Habits> World<R> {
             other.state.is_some() && R::names(owner, other.message.pair) == named
         });
         let outcome = self.machine.write(Some(id), belief.message.pair);
-        let own = holder.filter(|index| CLIENTS[self.beliefs[*index].client] == id);
+        let is_own = |index: &usize| CLIENTS[self.beliefs[*index].client] == id;
+        let own = holder.filter(|index| !R::ISOLATED || is_own(index));
         let state = own.and_then(|index| self.beliefs[index].state);
         match (state, outcome) {
             // 2: nothing lost.
@@ -275,7 +277,8 @@ impl<R: Habits> World<R> {
                 } else {
                     // Only hardware that was not flushed, and the kernel stops what comes of
                     // it.
-                    prop_assert!(self.server.quarantined() > 0 || self.any_late_flush());
+                    let in_the_air = self.server.quarantined() > 0 || self.any_late_flush();
+                    prop_assert!(in_the_air || R::LATCHES);
                 }
                 let before = self.deliveries();
                 self.machine.take_events();
@@ -327,11 +330,13 @@ impl<R: Habits> World<R> {
             prop_assert_eq!(Some(info.state), belief.state);
             prop_assert_eq!(info.pair, belief.message.pair);
             prop_assert_eq!(info.client, CLIENTS[belief.client].into());
-            prop_assert_eq!(info.event.is_some(), info.state != MessageState::Reserved);
+            let has_event = R::FIXED || info.state != MessageState::Reserved;
+            prop_assert_eq!(info.event.is_some(), has_event);
             // 4: hardware agrees.
             if let Some(present) = R::is_on(&self.machine, entry, self.any_late_flush()) {
                 let on = info.state == MessageState::Active;
-                prop_assert_eq!(present, on || R::KEEPS && info.state == MessageState::Blocked);
+                let blocked = info.state == MessageState::Blocked;
+                prop_assert_eq!(present, on || R::ON_WHILE_BLOCKED && blocked);
             }
         }
         let live = self.beliefs.iter().filter(|belief| belief.state.is_some()).count();
