@@ -24,6 +24,7 @@ pub use tocsin_proto::interrupt::{ANY_CPU, Activated, FaultCount, MessageId};
 use crate::ipc::ask;
 use crate::object::Message;
 use crate::store::{Pair, Prepared, SlotClaim, Store, StoreError};
+use core::cell::Cell;
 use tocsin_abi::message::MessageStatus;
 use tocsin_abi::{Error, Handle, Rights};
 use tocsin_proto::interrupt as protocol;
@@ -40,9 +41,26 @@ pub struct Interrupt {
     route: Option<Activated>,
     /// The slot was unmasked by `activate` and not masked by `deactivate` since.
     is_open: bool,
+    /// Why the remapper stops it: `mask` where the store can not, and `block`.
+    stops: Cell<Stops>,
     // In the order of release: the handle is closed, then the slot is free.
     message: Message,
     claim: SlotClaim,
+}
+
+/// Who has asked for the remapper's stop. It is one stop, and ends with the last of them.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Stops {
+    mask: bool,
+    block: bool,
+}
+
+impl Stops {
+    const NONE: Stops = Stops { mask: false, block: false };
+
+    const fn any(self) -> bool {
+        self.mask || self.block
+    }
 }
 
 impl Interrupt {
@@ -109,7 +127,7 @@ impl Interrupt {
         };
         self.route = Some(route);
         self.is_open = true;
-        if let Err(error) = self.unmask() {
+        if let Err(error) = self.open() {
             // Whether the slot is masked is not known after a failed unmask: mask it again.
             let _ = self.deactivate();
             return Err(error.into());
@@ -124,30 +142,64 @@ impl Interrupt {
     /// The store's or the server's. The vector is asked back even where the slot could not
     /// be masked: the remapper stops it then.
     pub fn deactivate(&mut self) -> Result<(), InterruptError> {
-        let masked = self.mask();
+        let closed = self.close();
         self.is_open = false;
         if self.route.is_some() {
             ask(self.server, &protocol::Deactivate { id: self.id })?;
             self.route = None;
+            self.stops.set(Stops::NONE);
         }
-        Ok(masked?)
+        Ok(closed?)
     }
 
-    /// Masks the slot at the device.
-    ///
-    /// # Errors
-    /// The store's.
-    pub fn mask(&self) -> Result<(), StoreError> {
+    fn open(&self) -> Result<(), StoreError> {
+        self.store().batch(|store| store.unmask(self.slot()))
+    }
+
+    fn close(&self) -> Result<(), StoreError> {
         self.store().batch(|store| store.mask(self.slot()))
     }
 
-    /// Unmasks the slot at the device. For an active interrupt; before [`Interrupt::activate`]
-    /// the remapper stops what the device sends.
+    /// Masks the slot: nothing comes until it is unmasked, and what would have come is not
+    /// lost. The device does it where it can ([`MessageStore::masks_slots`]), and keeps the
+    /// event; else the remapper, and the driver is told afterwards to look at its device.
+    ///
+    /// [`MessageStore::masks_slots`]: crate::store::MessageStore::masks_slots
     ///
     /// # Errors
-    /// The store's.
-    pub fn unmask(&self) -> Result<(), StoreError> {
-        self.store().batch(|store| store.unmask(self.slot()))
+    /// The store's or the server's.
+    pub fn mask(&self) -> Result<(), InterruptError> {
+        if self.store().masks_slots() {
+            return Ok(self.close()?);
+        }
+        self.stop(Stops { mask: true, ..self.stops.get() })
+    }
+
+    /// The reverse of [`Interrupt::mask`]. For an active interrupt; before
+    /// [`Interrupt::activate`] the remapper stops what the device sends.
+    ///
+    /// # Errors
+    /// The store's or the server's.
+    pub fn unmask(&self) -> Result<(), InterruptError> {
+        if self.store().masks_slots() {
+            return Ok(self.open()?);
+        }
+        self.stop(Stops { mask: false, ..self.stops.get() })
+    }
+
+    /// Has the remapper stop the message if anything still asks for it, and else not.
+    fn stop(&self, wanted: Stops) -> Result<(), InterruptError> {
+        // Without a CPU event it is stopped as it is.
+        match (self.route.is_some(), self.stops.get().any(), wanted.any()) {
+            (false, _, _) => return Ok(()),
+            (true, false, true) => ask(self.server, &protocol::Block { id: self.id }).map(drop)?,
+            (true, true, false) => {
+                ask(self.server, &protocol::Unblock { id: self.id }).map(drop)?
+            }
+            (true, false, false) | (true, true, true) => {}
+        }
+        self.stops.set(wanted);
+        Ok(())
     }
 
     /// Moves the interrupt to a CPU of this set, in the remapper; the device is not touched.
@@ -165,8 +217,15 @@ impl Interrupt {
     /// # Errors
     /// The server's.
     pub fn block(&self) -> Result<(), InterruptError> {
-        ask(self.server, &protocol::Block { id: self.id })?;
-        Ok(())
+        match self.stops.get() {
+            Stops { mask: true, .. } => self.stop(Stops { mask: true, block: true }),
+            // Twice is an error that the server has a word for.
+            Stops { mask: false, .. } => {
+                ask(self.server, &protocol::Block { id: self.id })?;
+                self.stops.set(Stops { mask: false, block: true });
+                Ok(())
+            }
+        }
     }
 
     /// The reverse of [`Interrupt::block`].
@@ -174,8 +233,15 @@ impl Interrupt {
     /// # Errors
     /// The server's.
     pub fn unblock(&self) -> Result<(), InterruptError> {
-        ask(self.server, &protocol::Unblock { id: self.id })?;
-        Ok(())
+        match self.stops.get() {
+            Stops { mask: true, .. } => self.stop(Stops { mask: true, block: false }),
+            // It may be a storm that blocks it, of which only the server knows.
+            Stops { mask: false, .. } => {
+                ask(self.server, &protocol::Unblock { id: self.id })?;
+                self.stops.set(Stops::NONE);
+                Ok(())
+            }
+        }
     }
 
     /// A handle to the message for a client: it can bind the message to its own port and

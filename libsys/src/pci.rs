@@ -184,6 +184,10 @@ impl Device {
         ask(self.endpoint, &protocol::MsiUnmask { slot }).map(drop)
     }
 
+    pub(crate) fn msi_pending(self) -> Result<u32, PciError> {
+        ask(self.endpoint, &protocol::MsiPending).map(|got| got.slots)
+    }
+
     /// Switches the MSI-X table as a whole.
     pub(crate) fn msix_set(self, set: protocol::MsiXSet) -> Result<(), PciError> {
         ask(self.endpoint, &set).map(drop)

@@ -28,6 +28,11 @@ fn alloc_is_the_words_of_the_plan() {
     assert_eq!(&*alloc.frame().words, &[3, 0x104, 0b101]);
     assert_eq!(interrupt::Alloc::decode(&[0, 4, 1], 0), Err(DecodeError::BadValue));
     assert_eq!(interrupt::Alloc::decode(&[9, 4, 1], 0), Err(DecodeError::BadValue));
+    // A block may be larger than a reply, and no larger than a capability.
+    let block = interrupt::Alloc { count: 32, ..alloc };
+    assert_eq!(&*block.frame().words, &[32, 0x104, 0b101]);
+    assert_eq!(interrupt::Alloc::decode(&[32, 0x104, 0b101], 0), Ok(block));
+    assert_eq!(interrupt::Alloc::decode(&[33, 0x104, 1], 0), Err(DecodeError::BadValue));
     assert_eq!(interrupt::Alloc::decode(&[1, 0x204, 1], 0), Err(DecodeError::BadValue));
     assert_eq!(interrupt::Alloc::decode(&[1, 4], 0), Err(DecodeError::WrongLength));
     assert_eq!(interrupt::Alloc::decode(&[1, 4, 1, 1], 0), Err(DecodeError::WrongLength));
@@ -166,6 +171,7 @@ fn pci_replies_round_trip() {
     };
     reply_round_trip(bar, 1);
     reply_round_trip(pci::ConfigValue { value: u32::MAX }, 0);
+    reply_round_trip(pci::MsiPendingSlots { slots: u32::MAX }, 0);
     reply_round_trip(pci::DmaMemory { bus_address: 1 << 32, size_bytes: 4096 }, 1);
     let wiring = Wiring { trigger: Trigger::Level, polarity: Polarity::High };
     let wire = pci::PinWire { pin: 1, line: LineId(22), wiring };

@@ -10,8 +10,8 @@ use alloc::vec::Vec;
 use core::cell::RefCell;
 use tocsin_abi::{Handle, Rights, Trigger};
 use tocsin_proto::interrupt::{
-    Activated, Allocated, Description, DomainRow, Error, FaultCount, FaultWatch, Information,
-    MessageId, MessageIds, RemapperKind, Request,
+    ALLOC_MAX, Activated, Allocated, Contiguity, Description, DomainRow, Error, FaultCount,
+    FaultWatch, Information, MessageId, MessageIds, RemapperKind, Request,
 };
 use tocsin_proto::{Frame, Nothing, Reply, badge};
 
@@ -41,6 +41,8 @@ struct State {
     /// What is raised at a fault, and how many there were.
     watch: Option<Handle>,
     faults: u64,
+    /// Messages of blocks that were not given out yet, by the block's first.
+    withheld: BTreeMap<u64, Vec<MessageIds>>,
     /// Requests until one fails, and how.
     fail: Option<(u32, Error)>,
 }
@@ -62,7 +64,17 @@ impl FakeInterrupts {
     #[must_use]
     pub fn new(limits: Limits) -> FakeInterrupts {
         let (control, entries) = (kernel::control(), BTreeMap::new());
-        let state = State { limits, control, entries, next: 0, watch: None, faults: 0, fail: None };
+        let withheld = BTreeMap::new();
+        let state = State {
+            limits,
+            control,
+            entries,
+            next: 0,
+            watch: None,
+            faults: 0,
+            withheld,
+            fail: None,
+        };
         FakeInterrupts(Rc::new(RefCell::new(state)))
     }
 
@@ -147,14 +159,18 @@ impl State {
                 if self.entries.len() + usize::from(alloc.count) > self.limits.entries as usize {
                     return Err(Error::NoEntries);
                 }
+                if alloc.contiguity == Contiguity::Consecutive {
+                    return self.block(alloc.count, handles);
+                }
                 let mut reply = Allocated::default();
                 for _ in 0..alloc.count {
-                    let ids = self.make()?;
+                    let ids = self.make(None)?;
                     handles.push((self.entries[&ids.id.0].message, RIGHTS));
                     reply.messages.push(ids).map_err(|_| Error::BadArgument)?;
                 }
                 Ok(reply.frame())
             }
+            Request::Collect(ask) => self.give(ask.first.0, handles),
             Request::Activate(ask) => self.activate(ask.id).map(|reply| reply.frame()),
             Request::SetAffinity(ask) => self.route(ask.id).map(|reply| reply.frame()),
             Request::Deactivate(ask) => {
@@ -168,10 +184,9 @@ impl State {
             }
             Request::Free(ask) => {
                 self.entry(ask.id)?;
-                if let Some(entry) = self.entries.remove(&ask.id.0) {
-                    // Free deactivates; the message's last handle is the client's now.
-                    let _ = sys::message_deactivate(entry.message);
-                    let _ = sys::handle_close(entry.message);
+                self.free(ask.id.0);
+                for ids in self.withheld.remove(&ask.id.0).unwrap_or_default() {
+                    self.free(ids.id.0);
                 }
                 Ok(Nothing.frame())
             }
@@ -180,7 +195,10 @@ impl State {
                 Ok(Nothing.frame())
             }
             Request::Unblock(ask) => {
-                sys::message_unblock(self.entry(ask.id)?.message).map_err(|_| Error::BadState)?;
+                let message = self.entry(ask.id)?.message;
+                sys::message_unblock(message).map_err(|_| Error::BadState)?;
+                // What the remapper dropped, nobody knows: its owner is told to look.
+                sys::message_signal(message).map_err(|_| Error::BadState)?;
                 Ok(Nothing.frame())
             }
             Request::Describe(_) => Ok(Description::default().frame()),
@@ -214,9 +232,44 @@ impl State {
         }
     }
 
-    fn make(&mut self) -> Result<MessageIds, Error> {
+    fn free(&mut self, id: u64) {
+        if let Some(entry) = self.entries.remove(&id) {
+            // Free deactivates; the message's last handle is the client's now.
+            let _ = sys::message_deactivate(entry.message);
+            let _ = sys::handle_close(entry.message);
+        }
+    }
+
+    /// A whole block, and its beginning in the reply.
+    fn block(&mut self, count: u8, handles: &mut Vec<(Handle, Rights)>) -> Result<Frame, Error> {
+        if !self.limits.is_isolated {
+            return Err(Error::NoContiguous);
+        }
+        let mut all = Vec::new();
+        for number in 0..count {
+            let pair = (0xfee0_0010 | (self.next + 1) << 5, 0);
+            let (address, first) =
+                all.first().map_or(pair, |it: &MessageIds| (it.address, it.data));
+            all.push(self.make(Some((address, first + u32::from(number))))?);
+        }
+        let first = all[0].id.0;
+        self.withheld.insert(first, all);
+        self.give(first, handles)
+    }
+
+    fn give(&mut self, first: u64, handles: &mut Vec<(Handle, Rights)>) -> Result<Frame, Error> {
+        let mut all = self.withheld.remove(&first).ok_or(Error::BadState)?;
+        let rest = all.split_off(all.len().min(ALLOC_MAX.into()));
+        if !rest.is_empty() {
+            self.withheld.insert(first, rest);
+        }
+        handles.extend(all.iter().map(|ids| (self.entries[&ids.id.0].message, RIGHTS)));
+        Ok(Allocated { messages: all.into_iter().collect() }.frame())
+    }
+
+    fn make(&mut self, pair: Option<(u64, u32)>) -> Result<MessageIds, Error> {
         self.next += 1;
-        let (address, data) = (0xfee0_0010 | self.next << 5, self.next as u32);
+        let (address, data) = pair.unwrap_or((0xfee0_0010 | self.next << 5, self.next as u32));
         let made = sys::message_create(self.control, address, data.into(), self.next);
         let message = made.map_err(|_| Error::NoMemory)?.handle();
         self.entries.insert(self.next, Entry { message, is_active: false });

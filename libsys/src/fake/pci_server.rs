@@ -9,7 +9,7 @@ use alloc::rc::Rc;
 use alloc::vec::Vec;
 use core::cell::RefCell;
 use tocsin_abi::Handle;
-use tocsin_proto::pci::{Description, Error, Msi, MsiX, MsiXSet, Request};
+use tocsin_proto::pci::{Description, Error, Msi, MsiPendingSlots, MsiX, MsiXSet, Request};
 use tocsin_proto::{Frame, Nothing, Reply, badge};
 
 /// One slot of the capability.
@@ -26,6 +26,9 @@ pub struct FakePci(Rc<RefCell<Capabilities>>);
 #[derive(Debug)]
 struct Capabilities {
     msi: Vec<Slot>,
+    per_slot_mask: bool,
+    /// Masked slots with an event.
+    pending: u32,
     msix: Option<(MsiX, MsiXSet)>,
 }
 
@@ -35,7 +38,20 @@ impl FakePci {
     pub fn new(slots: u8) -> FakePci {
         let slot = Slot { pair: (0, 0), is_masked: true };
         let msi = alloc::vec![slot; slots.into()];
-        FakePci(Rc::new(RefCell::new(Capabilities { msi, msix: None })))
+        FakePci(Rc::new(RefCell::new(Capabilities {
+            msi,
+            per_slot_mask: true,
+            pending: 0,
+            msix: None,
+        })))
+    }
+
+    /// A device with so many MSI slots that can not be masked one by one.
+    #[must_use]
+    pub fn without_masks(slots: u8) -> FakePci {
+        let device = FakePci::new(slots);
+        device.0.borrow_mut().per_slot_mask = false;
+        device
     }
 
     /// A device with this MSI-X capability, which firmware has left on.
@@ -62,8 +78,16 @@ impl FakePci {
     /// The device raises a slot: false when it is masked.
     #[must_use]
     pub fn raise(&self, slot: u8) -> bool {
-        let Slot { pair, is_masked } = self.0.borrow().msi[usize::from(slot)];
-        !is_masked && kernel::device_write(pair.0, pair.1)
+        let mut device = self.0.borrow_mut();
+        let Slot { pair, is_masked } = device.msi[usize::from(slot)];
+        if is_masked && device.per_slot_mask {
+            device.pending |= 1 << slot;
+            return false;
+        }
+        // Without masks it is all of them or none.
+        let is_on = device.msi.iter().any(|slot| !slot.is_masked);
+        drop(device);
+        is_on && kernel::device_write(pair.0, pair.1)
     }
 
     fn answer(&self, call: &Call) -> Return {
@@ -75,11 +99,11 @@ impl FakePci {
 
     fn request(&self, request: &Request, handles: &[Handle]) -> Result<Frame, Error> {
         let mut device = self.0.borrow_mut();
-        let Capabilities { msi: slots, msix } = &mut *device;
+        let Capabilities { msi: slots, per_slot_mask, pending, msix } = &mut *device;
         let count = slots.len() as u8;
         match *request {
             Request::Describe(_) => {
-                let msi = Msi { slots: count, per_slot_mask: true, wide_address: true };
+                let msi = Msi { slots: count, per_slot_mask: *per_slot_mask, wide_address: true };
                 let description = Description {
                     requester: 0x18,
                     vendor: 0x1234,
@@ -104,6 +128,17 @@ impl FakePci {
             Request::MsiUnmask(ask) => {
                 trace(format!("msi unmask {}", ask.slot));
                 slot(slots, ask.slot)?.is_masked = false;
+                let waits = *pending & 1 << ask.slot != 0;
+                *pending &= !(1 << ask.slot);
+                if waits {
+                    let (address, data) = slot(slots, ask.slot)?.pair;
+                    drop(device);
+                    let _ = kernel::device_write(address, data);
+                    return Ok(Nothing.frame());
+                }
+            }
+            Request::MsiPending(_) => {
+                return Ok(MsiPendingSlots { slots: *pending }.frame());
             }
             Request::MsiXSet(set) => {
                 trace(format!("msix {set:?}"));

@@ -1,13 +1,16 @@
 //! Making interrupts: a device's access to the interrupt server.
 
-use super::{Interrupt, InterruptError};
+use super::{Interrupt, InterruptError, Stops};
 use crate::ipc::{ask, ask_with};
 use crate::object::Message;
-use crate::store::{Pair, SlotClaim, Store, StoreError};
+use crate::store::{Pair, SlotClaim, Store, StoreError, StoreKind};
 use alloc::vec::Vec;
+use core::cell::Cell;
 use tocsin_abi::Handle;
 use tocsin_proto::DecodeError;
-use tocsin_proto::interrupt::{self as protocol, ALLOC_MAX, ANY_CPU, Contiguity, MessageIds};
+use tocsin_proto::interrupt::{
+    self as protocol, ALLOC_MAX, ANY_CPU, BLOCK_MAX, Contiguity, MessageIds,
+};
 
 /// A device's access to the interrupt server, and the port for what it raises. The handles
 /// stay the program's; the port must live as long as the interrupts made here.
@@ -79,6 +82,69 @@ impl Interrupts {
             }
         }
         Ok(all)
+    }
+
+    /// Fills slots 0 to `count` of a store whose device counts its messages' data up from the
+    /// first one's (PCI MSI with several messages): a block that is reserved as a whole, with
+    /// keys that count up from `first_key`. All of them or none.
+    ///
+    /// # Errors
+    /// `TooManySlots` for more than the store has; `BadArgument` for a count that is no power of
+    /// two; `NoContiguous` where no such block can be had (an x86 machine without remapper);
+    /// else as [`Interrupts::add`]. Everything is as before then.
+    pub fn add_block(
+        &self,
+        store: &Store,
+        count: u32,
+        first_key: u64,
+    ) -> Result<Vec<Interrupt>, InterruptError> {
+        if store.capacity().is_some_and(|slots| count > slots) {
+            return Err(StoreError::TooManySlots.into());
+        }
+        let can_be = |it: &u8| it.is_power_of_two() && *it <= BLOCK_MAX;
+        let count = u8::try_from(count).ok().filter(can_be);
+        let count = count.ok_or(InterruptError::Server(protocol::Error::BadArgument))?;
+        let claims: Result<Vec<SlotClaim>, StoreError> =
+            (0..count.into()).map(|slot| store.claim(slot)).collect();
+        let mut all = self.reserve_block(store.kind(), count, claims?)?;
+        store.batch(|store| {
+            // All masked before the first is written: they share what is written.
+            all.iter().try_for_each(|interrupt| store.mask(interrupt.slot()))?;
+            all.iter().try_for_each(|interrupt| {
+                let (slot, prepared) = interrupt.prepared();
+                store.write(slot, prepared)
+            })
+        })?;
+        for (key, interrupt) in (first_key..).zip(&mut all) {
+            interrupt.bind(self.port, key)?;
+        }
+        Ok(all)
+    }
+
+    /// Reserves a block, and collects what did not fit into the first reply. What has not been
+    /// collected when something fails ends with the first message, which is given back then.
+    fn reserve_block(
+        &self,
+        kind: StoreKind,
+        count: u8,
+        claims: Vec<SlotClaim>,
+    ) -> Result<Vec<Interrupt>, InterruptError> {
+        let (contiguity, cpus) = (Contiguity::Consecutive, self.cpus);
+        let request = protocol::Alloc { count, kind, contiguity, cpus };
+        let (mut reply, mut handles) = ask_with(self.server, &request, &[])?;
+        let mut all: Vec<Interrupt> = Vec::with_capacity(count.into());
+        let mut claims = claims.into_iter();
+        loop {
+            if reply.messages.is_empty() || reply.messages.len() > claims.len() {
+                return Err(self.undo(&reply.messages));
+            }
+            let messages = reply.messages.iter().zip(handles);
+            let both = messages.zip(claims.by_ref());
+            all.extend(both.map(|((ids, message), claim)| self.adopt(claim, ids, message.into())));
+            let Some(first) = all.first().filter(|_| claims.len() > 0) else { return Ok(all) };
+            let rest = protocol::Collect { first: first.id() };
+            (reply, handles) = ask_with(self.server, &rest, &[])?;
+        }
     }
 
     /// As [`Interrupts::add`], but not bound to this driver's port: for a slot whose message
@@ -153,6 +219,7 @@ impl Interrupts {
             is_bound: false,
             route: None,
             is_open: false,
+            stops: Cell::new(Stops::NONE),
             message,
             claim,
         }

@@ -38,6 +38,8 @@ pub enum StoreError {
     SlotTaken,
     /// Every slot is taken.
     NoSlots,
+    /// A block of more messages than the store has slots.
+    TooManySlots,
     /// An operation on queue memory outside of `lock` and `commit`.
     NotLocked,
     /// The address does not fit the slot's 32 bits.
@@ -77,6 +79,7 @@ impl fmt::Display for StoreError {
             StoreError::BadSlot => "no such slot (BadSlot)",
             StoreError::SlotTaken => "slot is taken (SlotTaken)",
             StoreError::NoSlots => "no slot is free (NoSlots)",
+            StoreError::TooManySlots => "store has fewer slots (TooManySlots)",
             StoreError::NotLocked => "operation outside of lock and commit (NotLocked)",
             StoreError::AddressTooWide => "address has more than 32 bits (AddressTooWide)",
             StoreError::NotMasked => "device did not mask the slot (NotMasked)",

@@ -69,7 +69,8 @@ pub struct Prepared {
 /// [`commit`](MessageStore::commit); a store that can not be written directly collects the
 /// operations and makes them effective in `commit`, which may block. `write` is called on
 /// masked slots only. When `mask` (with its `commit`) has returned, the device uses the
-/// slot no more: a store in device memory reads back what it wrote.
+/// slot no more: a store in device memory reads back what it wrote. Where a device has no such
+/// mask, [`masks_slots`](MessageStore::masks_slots) says so.
 pub trait MessageStore {
     /// What kind of store it is.
     fn kind(&self) -> StoreKind;
@@ -88,7 +89,8 @@ pub trait MessageStore {
     /// [`StoreError`]; the slot stays masked.
     fn write(&mut self, slot: u32, message: Prepared) -> Result<(), StoreError>;
 
-    /// Silences a slot at its source.
+    /// Silences a slot at its source, if the store [`masks_slots`](MessageStore::masks_slots).
+    /// A store that can not do more than silence all of its slots does it with the last one.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -99,6 +101,12 @@ pub trait MessageStore {
     /// # Errors
     /// [`StoreError`].
     fn unmask(&mut self, slot: u32) -> Result<(), StoreError>;
+
+    /// Whether `mask` silences the one slot and nothing is lost by it. Where it does not,
+    /// [`Interrupt::mask`](crate::interrupt::Interrupt::mask) has the remapper stop the slot.
+    fn masks_slots(&self) -> bool {
+        true
+    }
 
     /// Whether an event came while the slot was masked and waits in the device; `None` where
     /// the device can not tell.
@@ -133,6 +141,7 @@ pub struct Store(Rc<Shared<dyn MessageStore>>);
 struct Shared<S: ?Sized> {
     kind: StoreKind,
     capacity: Option<u32>,
+    masks_slots: bool,
     slots: RefCell<Slots>,
     store: RefCell<S>,
 }
@@ -213,7 +222,7 @@ impl Store {
     /// # Errors
     /// `NoCapacity` or `FixedQueue` when its capacity does not suit its kind.
     pub fn custom(store: impl MessageStore + 'static) -> Result<Store, StoreError> {
-        let (kind, capacity) = (store.kind(), store.capacity());
+        let (kind, capacity, masks_slots) = (store.kind(), store.capacity(), store.masks_slots());
         match (kind, capacity) {
             (StoreKind::QueueMemory, Some(_)) => return Err(StoreError::FixedQueue),
             (StoreKind::QueueMemory, None) => {}
@@ -221,7 +230,8 @@ impl Store {
             (_, Some(_)) => {}
         }
         let slots = RefCell::new(Slots::default());
-        Ok(Store(Rc::new(Shared { kind, capacity, slots, store: RefCell::new(store) })))
+        let store = RefCell::new(store);
+        Ok(Store(Rc::new(Shared { kind, capacity, masks_slots, slots, store })))
     }
 
     /// What kind of store it is.
@@ -234,6 +244,11 @@ impl Store {
     #[must_use]
     pub fn capacity(&self) -> Option<u32> {
         self.0.capacity
+    }
+
+    /// See [`MessageStore::masks_slots`].
+    pub(crate) fn masks_slots(&self) -> bool {
+        self.0.masks_slots
     }
 
     /// Number of slots in use, or lost to a device that did not mask them.

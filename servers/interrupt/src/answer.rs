@@ -1,6 +1,6 @@
 //! Between the protocol's words and the core's types.
 
-use interrupt_core::{Contiguity, CpuEvent, CpuSet, Domain, EntryName, Error, Kind};
+use interrupt_core::{AllocRequest, Contiguity, CpuEvent, CpuSet, Domain, EntryName, Error, Kind};
 use tocsin_proto::StoreKind;
 use tocsin_proto::interrupt::{self, Activated, DomainRow, Information, RemapperKind};
 
@@ -38,12 +38,16 @@ pub fn kind(kind: StoreKind) -> Kind {
     }
 }
 
-/// Whether the pairs must count up.
-pub fn contiguity(contiguity: interrupt::Contiguity) -> Contiguity {
-    match contiguity {
+/// What is to be reserved. A line's message is nobody's to ask for: it comes with the line.
+pub fn alloc(alloc: &interrupt::Alloc) -> Result<AllocRequest, interrupt::Error> {
+    if alloc.kind == StoreKind::Wire {
+        return Err(interrupt::Error::BadArgument);
+    }
+    let contiguity = match alloc.contiguity {
         interrupt::Contiguity::Any => Contiguity::Single,
         interrupt::Contiguity::Consecutive => Contiguity::Contiguous,
-    }
+    };
+    Ok(AllocRequest { kind: kind(alloc.kind), contiguity, cpus: cpus(alloc.cpus) })
 }
 
 /// A mask of CPUs.

@@ -3,15 +3,15 @@
 use alloc::vec::Vec;
 
 use init_control::{ClientGone, SYSTEM_BADGE, SetDevice, SetOwner, SetQuota, SetSource};
-use interrupt_core::{AllocRequest, BackEnd, ClientId, Core, Error as CoreError, MessageId};
+use interrupt_core::{BackEnd, ClientId, Core, Error as CoreError, MessageId};
 use libsys::ipc::Request;
 use libsys::object::{Port, now_ns};
 use libsys::println;
 use tocsin_abi::{Packet, PacketKind};
 use tocsin_proto::interrupt::{
-    ALLOC_MAX, Alloc, Error, FaultCount, RemapperKind, Request as Asked,
+    ALLOC_MAX, Alloc, BLOCK_MAX, Contiguity, Error, FaultCount, RemapperKind, Request as Asked,
 };
-use tocsin_proto::{Nothing, StoreKind, badge};
+use tocsin_proto::{Nothing, badge};
 
 use crate::answer;
 use crate::faults::{self, Faults};
@@ -75,7 +75,11 @@ impl<B: BackEnd> Interrupts<B> {
     fn answer(&mut self, client: ClientId, asked: &Asked, reply: &mut Reply) -> Result<(), Error> {
         let id = |id: tocsin_proto::interrupt::MessageId| MessageId::from_bits(id.0);
         match asked {
-            Asked::Alloc(alloc) => return self.alloc(client, alloc, reply),
+            Asked::Alloc(alloc) if alloc.contiguity == Contiguity::Any => {
+                return self.alloc(client, alloc, reply);
+            }
+            Asked::Alloc(alloc) => return self.alloc_block(client, alloc, reply),
+            Asked::Collect(ask) => return self.collect(client, id(ask.first), reply),
             Asked::Activate(ask) => {
                 let event = self.core.activate(client, id(ask.id)).map_err(answer::error)?;
                 let entry = self.core.entry_name(client, id(ask.id)).map_err(answer::error)?;
@@ -127,18 +131,43 @@ impl<B: BackEnd> Interrupts<B> {
     }
 
     fn alloc(&mut self, client: ClientId, alloc: &Alloc, reply: &mut Reply) -> Result<(), Error> {
-        if alloc.kind == StoreKind::Wire {
-            return Err(Error::BadArgument);
-        }
-        let request = AllocRequest {
-            kind: answer::kind(alloc.kind),
-            contiguity: answer::contiguity(alloc.contiguity),
-            cpus: answer::cpus(alloc.cpus),
-        };
         let mut made = [None; ALLOC_MAX as usize];
         let count = usize::from(alloc.count).min(made.len());
+        let request = answer::alloc(alloc)?;
         self.core.alloc(client, &request, &mut made[..count]).map_err(answer::error)?;
         reply.messages(made[..count].iter().flatten());
+        Ok(())
+    }
+
+    /// Reserves a block. What does not fit into the reply waits to be collected.
+    #[cold]
+    fn alloc_block(
+        &mut self,
+        client: ClientId,
+        alloc: &Alloc,
+        reply: &mut Reply,
+    ) -> Result<(), Error> {
+        let request = answer::alloc(alloc)?;
+        let mut made = [None; BLOCK_MAX as usize];
+        let count = usize::from(alloc.count).min(made.len());
+        let block = &mut made[..count];
+        self.core.alloc(client, &request, block).map_err(answer::error)?;
+        self.core.withhold(block, ALLOC_MAX.into());
+        reply.messages(block.iter().flatten().take(ALLOC_MAX.into()));
+        Ok(())
+    }
+
+    /// Gives the next messages of a block out.
+    #[cold]
+    fn collect(
+        &mut self,
+        client: ClientId,
+        first: MessageId,
+        reply: &mut Reply,
+    ) -> Result<(), Error> {
+        let mut given = [None; ALLOC_MAX as usize];
+        self.core.collect(client, first, &mut given).map_err(answer::error)?;
+        reply.messages(given.iter().flatten());
         Ok(())
     }
 

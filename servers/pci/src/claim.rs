@@ -8,6 +8,7 @@ use pci_core::bars::Bars;
 use pci_core::msi::Msi;
 use pci_core::msix::Msix;
 use pci_core::pins::{Switch, SwitchError};
+use pci_core::slots::MsiSlots;
 use pci_core::{Command, ConfigExt, Function, policy};
 use tocsin_abi::Rights;
 
@@ -34,12 +35,10 @@ pub struct Claim {
     pub function: Function,
     /// Its configuration space.
     pub config: Page,
-    /// Its MSI capability, if it has one that can be used.
-    pub msi: Option<Msi>,
+    /// Its MSI capability, if it has one that can be used, and what this driver put there.
+    pub msi: Option<MsiSlots>,
     /// Its MSI-X capability, if it has one that can be used.
     pub msix: Option<Msix>,
-    /// A message's pair is in the capability, put there by this driver.
-    pub msi_written: bool,
     /// Its interrupt pin, or why it can not be used.
     pub pin: Result<Switch, SwitchError>,
     /// Its driver knows which line the pin leads to, and the interrupt server knows the driver.
@@ -73,9 +72,8 @@ impl Claim {
         Self {
             function,
             config,
-            msi,
+            msi: msi.map(MsiSlots::new),
             msix,
-            msi_written: false,
             pin,
             pin_known: false,
             dma_left: dma_quota,

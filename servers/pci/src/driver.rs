@@ -6,11 +6,13 @@ use pci_core::bars::{Bar, Space};
 use pci_core::msi::{MessageError, Pair};
 use pci_core::msix::Location;
 use pci_core::placement::Range;
+use pci_core::slots::MsiSlots;
 use pci_core::{Command, Register, Width, policy};
 use tocsin_abi::Rights;
 use tocsin_abi::message::MessageStatus;
 use tocsin_proto::pci::{
-    self as protocol, BarKind, BarOffset, Description, DmaMemory, Enables, Error, MsiXSet,
+    self as protocol, BarKind, BarOffset, Description, DmaMemory, Enables, Error, MsiPendingSlots,
+    MsiXSet,
 };
 
 use crate::claim::{Claim, DMA_RIGHTS};
@@ -35,13 +37,11 @@ pub fn describe(claim: &Claim) -> Description {
         device: function.device,
         revision: function.revision,
         class: function.class,
-        // One slot: several messages of one capability need consecutive pairs, and nobody
-        // asks for them yet.
-        msi: claim.msi.map(|msi| protocol::Msi {
-            slots: 1,
+        msi: claim.msi.as_ref().map(MsiSlots::msi).map(|msi| protocol::Msi {
+            // At most 32.
+            slots: msi.capacity() as u8,
             per_slot_mask: msi.is_maskable(),
-            // The capability's length tells (PCIe §7.7.1, figures).
-            wide_address: matches!(msi.bytes(), 14 | 24),
+            wide_address: msi.has_wide_address(),
         }),
         msix: claim.msix.map(|msix| {
             let place = |it: Location| BarOffset { bar: it.bar, offset: it.offset };
@@ -124,44 +124,35 @@ fn messages_may_be_on(claim: &Claim) -> Result<(), Error> {
     }
 }
 
-/// Puts a message's pair into the capability. The pair comes from the kernel.
+/// Puts a message's pair into a slot. The pair comes from the kernel.
 pub fn msi_write(claim: &mut Claim, slot: u8, message: &Capability) -> Result<(), Error> {
-    let msi = claim.msi.ok_or(Error::NotSupported)?;
-    if slot != 0 {
-        return Err(Error::BadSlot);
-    }
+    let msi = claim.msi.as_mut().ok_or(Error::NotSupported)?;
     let read = sys::message_read(message.handle()).map_err(|_| Error::NotAMessage)?;
     let [a, b, c, d, e, _] = read.values;
     let status = MessageStatus::from_values([a, b, c, d, e]);
     let pair = Pair { address: status.address, data: status.data };
-    msi.write(&mut claim.config, pair, 0).map_err(message_error)?;
-    claim.msi_written = true;
-    Ok(())
+    msi.fill(slot.into(), pair).map_err(message_error)
 }
 
-/// Masks or unmasks the one slot: by its mask bit, or, where it has none, by the
-/// capability's enable bit.
+/// Closes a slot, or opens it for its message.
 pub fn msi_mask(claim: &mut Claim, slot: u8, masked: bool) -> Result<(), Error> {
-    let msi = claim.msi.ok_or(Error::NotSupported)?;
-    if slot != 0 {
-        return Err(Error::BadSlot);
-    }
     if !masked {
         messages_may_be_on(claim)?;
     }
-    // Without a pair from this driver the device would write to wherever the last one's
-    // pair, or none, leads.
-    if !claim.msi_written {
-        return if masked { Ok(()) } else { Err(Error::BadPair) };
-    }
+    let msi = claim.msi.as_mut().ok_or(Error::NotSupported)?;
     let config = &mut claim.config;
-    if msi.is_maskable() {
-        msi.set_masked(config, slot.into(), masked).map_err(message_error)?;
-        if masked {
-            return Ok(());
-        }
-    }
-    msi.set_enabled(config, !masked).map_err(message_error)
+    let done = match masked {
+        true => msi.close(config, slot.into()),
+        false => msi.open(config, slot.into()),
+    };
+    done.map_err(message_error)
+}
+
+/// Which masked slots have an event.
+pub fn msi_pending(claim: &Claim) -> Result<MsiPendingSlots, Error> {
+    let msi = claim.msi.as_ref().map(MsiSlots::msi).filter(|msi| msi.is_maskable());
+    let slots = msi.ok_or(Error::NotSupported)?.pending(&claim.config);
+    Ok(MsiPendingSlots { slots })
 }
 
 /// Switches the MSI-X table as a whole. What is in it is the driver's affair.
@@ -179,10 +170,14 @@ fn message_error(error: MessageError) -> Error {
         MessageError::NotThere | MessageError::DoesNotFit | MessageError::Reserved => {
             Error::NotSupported
         }
-        MessageError::AddressTooHigh | MessageError::Misaligned | MessageError::DataTooWide => {
-            Error::BadPair
-        }
+        MessageError::AddressTooHigh
+        | MessageError::Misaligned
+        | MessageError::DataTooWide
+        | MessageError::NotConsecutive
+        | MessageError::Empty => Error::BadPair,
         MessageError::NoSlot | MessageError::NotMaskable => Error::BadSlot,
+        MessageError::InUse => Error::SlotsInUse,
+        MessageError::Incomplete => Error::IncompleteBlock,
     }
 }
 

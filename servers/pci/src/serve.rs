@@ -132,6 +132,10 @@ impl Pci {
             }
             Asked::MsiMask(ask) => driver::msi_mask(claim, ask.slot, true),
             Asked::MsiUnmask(ask) => driver::msi_mask(claim, ask.slot, false),
+            Asked::MsiPending(_) => {
+                reply.ok(&driver::msi_pending(claim)?);
+                Ok(())
+            }
             Asked::Dma(ask) => driver::dma(claim, ask.size_bytes, reply),
             Asked::MsiXSet(ask) => driver::msix_set(claim, ask),
             Asked::Enable(ask) => driver::enable(machine, claim, ask.on),

@@ -26,6 +26,9 @@ use crate::{DecodeError, Nothing, StoreKind};
 
 /// Messages that one `alloc` can ask for.
 pub const ALLOC_MAX: u8 = 8;
+/// Messages that one `alloc` of consecutive pairs can ask for: as many as a PCI MSI capability
+/// can have (PCI 3.0 §6.8.1.3). What does not fit into the reply is collected.
+pub const BLOCK_MAX: u8 = 32;
 /// CPU mask that means "any".
 pub const ANY_CPU: u64 = u64::MAX;
 
@@ -100,14 +103,21 @@ protocol! {
         WireAcknowledge,
         /// Hear of faults on a port.
         WatchFaults,
+        /// The messages of a block for which the replies before had no room.
+        Collect,
     }
 }
 
 /// Reserves `count` messages: remapper entries and pairs, no vector. Handles of the
 /// message objects come with the reply, in the order of the pairs.
+///
+/// Consecutive ones are a *block*: a power of two of them, the first one's data a multiple of
+/// their number. It is reserved as a whole or not at all. The reply brings the first
+/// [`ALLOC_MAX`] of them; the others follow by [`Collect`], and until then they end with
+/// the first.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Alloc {
-    /// How many, 1 to [`ALLOC_MAX`].
+    /// How many: 1 to [`ALLOC_MAX`], or to [`BLOCK_MAX`] if consecutive.
     pub count: u8,
     /// Where the device will keep the pairs.
     pub kind: StoreKind,
@@ -125,13 +135,16 @@ operation! { Alloc = 1, handles 0 => Allocated;
     }
     get(reader) {
         let count = reader.small()?;
-        if count == 0 || count > ALLOC_MAX {
-            return Err(DecodeError::BadValue);
-        }
         let mut bits = reader.bits()?;
         let kind = StoreKind::from_code(u64::from(bits.byte()))?;
-        let contiguity = if bits.flag() { Contiguity::Consecutive } else { Contiguity::Any };
+        let (contiguity, most) = match bits.flag() {
+            true => (Contiguity::Consecutive, BLOCK_MAX),
+            false => (Contiguity::Any, ALLOC_MAX),
+        };
         bits.end()?;
+        if count == 0 || count > most {
+            return Err(DecodeError::BadValue);
+        }
         Ok(Alloc { count, kind, contiguity, cpus: reader.word()? })
     }
 }
@@ -242,3 +255,16 @@ operation! { Faults = 10, handles 0 => FaultCount; }
 pub struct WatchFaults;
 
 operation! { WatchFaults = 11, handles 0 => FaultWatch; }
+
+/// The next messages of a block, as many as fit into a reply, with their handles. `BadState`
+/// when all have been collected, or when `first` is not the first message of a block.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Collect {
+    /// The block's first message.
+    pub first: MessageId,
+}
+
+operation! { Collect = 20, handles 0 => Allocated;
+    put(request, words) { words.put(request.first.0); }
+    get(reader) { Ok(Collect { first: MessageId(reader.word()?) }) }
+}

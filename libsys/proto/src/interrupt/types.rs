@@ -14,7 +14,8 @@ pub struct MessageId(pub u64);
 pub enum Contiguity {
     /// Any pairs.
     Any = 0,
-    /// One address, data values that count up (PCI MSI with several messages).
+    /// One address, data values that count up from a multiple of the count, which is a power
+    /// of two (PCI MSI with several messages).
     Consecutive = 1,
 }
 
@@ -47,7 +48,7 @@ impl Reply for MessageIds {
     }
 }
 
-/// Reply to `Alloc`: one item per message, and as many handles in the same order.
+/// Reply to `Alloc` and `Collect`: one item per message, and as many handles in the same order.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Allocated {
     /// The messages.

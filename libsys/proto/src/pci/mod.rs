@@ -6,8 +6,8 @@
 mod types;
 
 pub use types::{
-    Bar, BarKind, BarOffset, Claimed, ConfigValue, Description, DmaMemory, Enables, Msi, MsiX,
-    PinWire, Width,
+    Bar, BarKind, BarOffset, Claimed, ConfigValue, Description, DmaMemory, Enables, Msi,
+    MsiPendingSlots, MsiX, PinWire, Width,
 };
 
 use crate::wire::{operation, protocol};
@@ -39,10 +39,17 @@ protocol! {
         NoMemory = 11, "memory or handles exhausted (NoMemory)";
         /// The handle is no message that the server may read.
         NotAMessage = 12, "handle is no readable message (NotAMessage)";
-        /// The message's pair does not fit the capability (64-bit address, wide data).
+        /// The message's pair does not fit the capability (64-bit address, wide data), or its
+        /// slot (not consecutive); or the slot to be unmasked has none.
         BadPair = 13, "pair does not fit the capability (BadPair)";
         /// A field is out of range.
         BadArgument = 14, "argument out of range (BadArgument)";
+        /// A slot of the MSI capability is in use: mask all of them before another pair is
+        /// put there.
+        SlotsInUse = 15, "slots of the MSI capability are in use: mask them first (SlotsInUse)";
+        /// A device uses a power of two of messages, and not all of the block have been put
+        /// into their slots yet.
+        IncompleteBlock = 16, "messages of the block are missing (IncompleteBlock)";
         /// The device has no interrupt pin, or one that can not be switched off.
         NoPin = 17, "device has no interrupt pin that can be used (NoPin)";
         /// Neither firmware nor the manifest says which line the device's pin leads to.
@@ -79,6 +86,8 @@ protocol! {
         PinLine,
         /// Switch the device's interrupt pin.
         PinSet,
+        /// Which masked MSI slots have an event.
+        MsiPending,
     }
 }
 
@@ -177,6 +186,10 @@ operation! { ConfigWrite = 5, handles 0 => Nothing;
 /// Writes the pair of the message that comes along (a handle with `READ`) into a slot of
 /// the MSI capability. The server reads the pair from the message itself, so a driver can
 /// not make one up.
+///
+/// Slot 0 begins a block; each slot after it takes the pair that follows on the one before. The
+/// device gets the block when its first slot is unmasked, as a whole, and then its slots must be
+/// a power of two. While one is unmasked none can be written (`SlotsInUse`).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct MsiWrite {
     /// Slot, from zero.
@@ -188,7 +201,9 @@ operation! { MsiWrite = 6, handles 1 => Nothing;
     get(reader) { Ok(MsiWrite { slot: reader.small()? }) }
 }
 
-/// Masks a slot, with the per-vector mask where there is one, else the enable bit.
+/// Masks a slot, with the per-vector mask where there is one. Elsewhere the device goes on
+/// sending its message until the last unmasked slot is masked, which turns messages off as a
+/// whole: it is the remapper that can stop a single one (`block` of the interrupt server).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct MsiMask {
     /// Slot, from zero.
@@ -289,3 +304,10 @@ operation! { PinSet = 14, handles 0 => Nothing;
         }
     }
 }
+
+/// Which slots of the MSI capability are masked and have an event: the device sends it when
+/// the slot is unmasked. `NotSupported` where slots have no mask.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct MsiPending;
+
+operation! { MsiPending = 12, handles 0 => MsiPendingSlots; }

@@ -324,3 +324,21 @@ impl Reply for PinWire {
         Ok(PinWire { pin, line, wiring })
     }
 }
+
+/// Reply to `MsiPending`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct MsiPendingSlots {
+    /// One bit a slot.
+    pub slots: u32,
+}
+
+impl Reply for MsiPendingSlots {
+    fn put(&self, words: &mut Words) {
+        words.put(u64::from(self.slots));
+    }
+
+    fn get(reader: &mut Reader<'_>, handles: usize) -> Result<Self, DecodeError> {
+        no_handles(handles)?;
+        Ok(MsiPendingSlots { slots: reader.small()? })
+    }
+}

@@ -7,7 +7,7 @@
 //! * [`enumerate`] finds the functions behind all bridges ([`Topology`]), [`Topology::find`] the one for a driver;
 //! * [`bars::probe`] decodes and sizes BARs, [`placement`] says which may be mapped without showing somebody else's;
 //! * [`assign::assign`] gives addresses to BARs that firmware left without;
-//! * [`msi::Msi`] and [`msix::Msix`] are the two message stores that PCI defines;
+//! * [`msi::Msi`] and [`msix::Msix`] are the two message stores that PCI defines, [`slots::MsiSlots`] the rules of the first;
 //! * [`Topology::requesters`] says which requester ids a function's writes can carry;
 //! * [`pins`] says which line a function's interrupt pin leads to, and switches it;
 //! * [`policy`] decides what a driver may do to its own configuration space.
@@ -36,6 +36,7 @@ pub mod pins;
 pub mod placement;
 pub mod policy;
 mod requesters;
+pub mod slots;
 mod topology;
 
 pub use address::FunctionAddress;

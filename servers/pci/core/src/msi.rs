@@ -1,4 +1,5 @@
-//! The MSI capability: a message store with one pair (PCIe §7.7.1).
+//! The MSI capability as hardware has it: one pair, for up to 32 messages (PCIe §7.7.1). The rules for its slots are in
+//! [`slots`](crate::slots).
 
 use crate::{CAPABILITY_MSI, ConfigExt, ConfigSpace, FunctionAddress};
 
@@ -85,6 +86,14 @@ pub enum MessageError {
     NoSlot,
     /// Messages cannot be masked one by one here.
     NotMaskable,
+    /// A slot is in use: what all of them share can not change.
+    InUse,
+    /// The pair does not follow on those of the slots before: one address, data that count up.
+    NotConsecutive,
+    /// Nothing was put into this slot.
+    Empty,
+    /// Some slots of the block have no pair yet: a function uses a power of two of them.
+    Incomplete,
 }
 
 impl From<Reserved> for MessageError {
@@ -141,6 +150,11 @@ impl Msi {
         self.maskable
     }
 
+    /// The address may have 64 bits.
+    pub fn has_wide_address(&self) -> bool {
+        self.wide_address
+    }
+
     /// Bytes of the capability: 10 or 14 without masks, 20 or 24 with them (PCIe §7.7.1, figures).
     pub fn bytes(&self) -> u16 {
         match (self.wide_address, self.maskable) {
@@ -168,23 +182,15 @@ impl Msi {
         config.write16(self.function, self.offset + CONTROL, control.encode());
     }
 
-    /// Stores a pair, for `1 << count_log2` messages with consecutive data. Messages are off, and all masked where they can
-    /// be, when this returns: nothing is sent with half a pair (DESIGN §4, invariant 6), and the owner unmasks.
-    pub fn write<C: ConfigSpace + ?Sized>(
-        &self,
-        config: &mut C,
-        pair: Pair,
-        count_log2: u8,
-    ) -> Result<(), MessageError> {
+    /// Whether a pair fits, for `1 << count_log2` messages; returns the data as they are stored. Changes nothing.
+    pub fn check(&self, pair: Pair, count_log2: u8) -> Result<u16, MessageError> {
         if count_log2 > self.capable_log2 {
             return Err(MessageError::NoSlot);
         }
-        let low = pair.address as u32;
-        if low & 3 != 0 {
+        if pair.address & 3 != 0 {
             return Err(MessageError::Misaligned);
         }
-        let high = (pair.address >> 32) as u32;
-        if high != 0 && !self.wide_address {
+        if pair.address >> 32 != 0 && !self.wide_address {
             return Err(MessageError::AddressTooHigh);
         }
         // Extended message data stays off: no remapper here composes more than 16 bits.
@@ -193,13 +199,27 @@ impl Msi {
         if u32::from(data) & ((1 << count_log2) - 1) != 0 {
             return Err(MessageError::Misaligned);
         }
+        Ok(data)
+    }
+
+    /// Stores a pair, for `1 << count_log2` messages with consecutive data. Messages are off, and all masked where they can
+    /// be, when this returns: nothing is sent with half a pair (DESIGN §4, invariant 6), and the owner unmasks.
+    pub fn write<C: ConfigSpace + ?Sized>(
+        &self,
+        config: &mut C,
+        pair: Pair,
+        count_log2: u8,
+    ) -> Result<(), MessageError> {
+        let data = self.check(pair, count_log2)?;
+        let (low, high) = (pair.address as u32, (pair.address >> 32) as u32);
         let mut control = self.control(config)?;
         control.enabled = false;
         control.allowed_log2 = count_log2;
         control.wide_data = false;
         self.set_control(config, control);
         if self.maskable {
-            config.write32(self.function, self.mask_offset(), !0);
+            // Bits of messages that there are not are reserved.
+            config.write32(self.function, self.mask_offset(), u32::MAX >> (32 - self.capacity()));
         }
         config.write32(self.function, self.offset + ADDRESS, low);
         if self.wide_address {
@@ -234,6 +254,10 @@ impl Msi {
         let mut control = self.control(config)?;
         control.enabled = enabled;
         self.set_control(config, control);
+        if !enabled {
+            // As for a mask: silent when this is answered.
+            self.control(config)?;
+        }
         Ok(())
     }
 
@@ -254,6 +278,10 @@ impl Msi {
         let masks = config.read32(self.function, self.mask_offset());
         let masks = if masked { masks | 1 << slot } else { masks & !(1 << slot) };
         config.write32(self.function, self.mask_offset(), masks);
+        if masked {
+            // It has arrived when a read after it is answered, and then nothing more comes.
+            config.read32(self.function, self.mask_offset());
+        }
         Ok(())
     }
 

@@ -94,7 +94,8 @@ struct State {
     asked: BTreeSet<Place>,
     /// In a CPU, not yet dealt with.
     pending: BTreeSet<(CpuIndex, EventNumber)>,
-    fail: BTreeSet<KernelCall>,
+    /// Calls that fail, each after so many more that do not.
+    fail: BTreeMap<KernelCall, u32>,
     spurious: u64,
     violations: Vec<String>,
 }
@@ -118,7 +119,12 @@ impl FakeKernel {
 
     /// Makes a call fail until it is allowed again.
     pub fn fail(&self, call: KernelCall) {
-        self.0.borrow_mut().fail.insert(call);
+        self.fail_after(call, 0);
+    }
+
+    /// The same, from the call after `good` others on.
+    pub fn fail_after(&self, call: KernelCall, good: u32) {
+        self.0.borrow_mut().fail.insert(call, good);
     }
 
     /// Lets all calls succeed.
@@ -210,11 +216,20 @@ impl State {
         }
     }
 
+    fn fate(&mut self, call: KernelCall) -> Result<(), FakeError> {
+        match self.fail.get_mut(&call) {
+            Some(0) => Err(FakeError::Injected),
+            Some(good) => {
+                *good -= 1;
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+
     /// The object, if the call may go on.
     fn enter(&mut self, call: KernelCall, handle: FakeHandle) -> Result<usize, FakeError> {
-        if self.fail.contains(&call) {
-            return Err(FakeError::Injected);
-        }
+        self.fate(call)?;
         match self.objects.get(handle.0) {
             Some(object) if object.state != FakeState::Dead => Ok(handle.0),
             _ => {
@@ -257,9 +272,7 @@ impl KernelMessages for FakeKernel {
 
     fn create(&mut self, pair: Pair, cookie: u64) -> Result<FakeHandle, FakeError> {
         let mut state = self.0.borrow_mut();
-        if state.fail.contains(&KernelCall::Create) {
-            return Err(FakeError::Injected);
-        }
+        state.fate(KernelCall::Create)?;
         state.objects.push(Object {
             pair,
             cookie,

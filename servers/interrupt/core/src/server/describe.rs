@@ -124,7 +124,7 @@ impl<B: BackEnd, K: KernelMessages> Core<B, K> {
     fn information(&self, slot: u32) -> Option<MessageInfo> {
         let record: &Record<B, K::Handle> = self.table.get(slot);
         let state = match record.state {
-            State::Reserved => MessageState::Reserved,
+            State::Reserved | State::Withheld => MessageState::Reserved,
             State::Active => MessageState::Active,
             State::Blocked => MessageState::Blocked,
             State::Free | State::Dying => return None,

@@ -8,6 +8,7 @@
 //! | `table` | message records, by number and generation |
 //! | `quarantine` | numbers that wait until nothing can use them |
 //! | `alloc` | reserving |
+//! | `withheld` | blocks that do not fit into one answer |
 //! | `activate` | activating, and giving the vector back |
 //! | `affinity` | moving to another CPU |
 //! | `block` | blocking, storms, unblocking |
@@ -40,6 +41,7 @@ mod release;
 mod survey;
 mod table;
 mod types;
+mod withheld;
 
 pub use clients::{ClientDevices, ClientPolicy};
 pub use config::{Config, ConfigError};

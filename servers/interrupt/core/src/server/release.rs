@@ -7,6 +7,7 @@ use crate::{BackEnd, ClientId, KernelMessages};
 impl<B: BackEnd, K: KernelMessages> Core<B, K> {
     /// Ends a message. Its name means nothing from here on, every handle to it is revoked,
     /// and its numbers go into quarantine. It counts against the quota until they are out.
+    /// What is withheld of its block ends with it.
     pub fn free(&mut self, client: impl Into<ClientId>, id: MessageId) -> Outcome<(), K> {
         let slot = self.own(client, id)?;
         let record = self.table.get_mut(slot);
@@ -14,8 +15,10 @@ impl<B: BackEnd, K: KernelMessages> Core<B, K> {
             self.kernel.destroy(handle).map_err(Error::Kernel)?;
             record.handle = None;
         }
+        let rest = self.table.get(slot).rest;
         self.table.kill(slot);
         self.bury_when_quiet(slot);
+        self.end_withheld(rest);
         Ok(())
     }
 
@@ -26,10 +29,12 @@ impl<B: BackEnd, K: KernelMessages> Core<B, K> {
         let Some(slot) = self.table.find(id) else {
             return self.notice_orphaned(id).ok_or(Error::BadId);
         };
-        let owner = self.clients.get(self.table.get(slot).client).id;
+        let record = self.table.get_mut(slot);
         // Only its driver could silence the device, and it is gone.
-        self.table.get_mut(slot).loud = self.table.get(slot).direct;
+        record.loud = record.direct;
+        let (owner, rest) = (self.clients.get(record.client).id, record.rest);
         self.end(slot);
+        self.end_withheld(rest);
         Ok(owner)
     }
 
@@ -53,7 +58,7 @@ impl<B: BackEnd, K: KernelMessages> Core<B, K> {
     }
 
     /// Ends a message whatever the kernel says: what it refuses is tried again later.
-    fn end(&mut self, slot: u32) {
+    pub(super) fn end(&mut self, slot: u32) {
         let record = self.table.get_mut(slot);
         if let Some(handle) = record.handle {
             if self.kernel.destroy(handle).is_ok() {

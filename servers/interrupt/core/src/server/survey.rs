@@ -178,7 +178,7 @@ impl<B: BackEnd, K: KernelMessages> Core<B, K> {
         let record: &Record<B, K::Handle> = self.table.get(slot);
         let state = match record.state {
             State::Free => return None,
-            State::Reserved | State::Dying => MessageState::Reserved,
+            State::Reserved | State::Withheld | State::Dying => MessageState::Reserved,
             State::Active => MessageState::Active,
             State::Blocked => MessageState::Blocked,
         };

@@ -13,6 +13,8 @@ pub(super) const NONE: u32 = u32::MAX;
 pub(super) enum State {
     /// On the free list.
     Free,
+    /// Of a block, and its client has not been given it yet: no id names it.
+    Withheld,
     Reserved,
     Active,
     Blocked,
@@ -51,6 +53,8 @@ pub(super) struct Record<B: BackEnd, H> {
     pub(super) faults: u32,
     /// Events that the kernel had counted as blocked before it was told to block this one.
     pub(super) missed: u64,
+    /// Of a block's first message: the first that is withheld. Of that: the next one.
+    pub(super) rest: u32,
     /// Free list, or the client's chain.
     next: u32,
     previous: u32,
@@ -88,6 +92,7 @@ impl<B: BackEnd, H> Table<B, H> {
                 pair: Pair { address: 0, data: 0 },
                 faults: 0,
                 missed: 0,
+                rest: NONE,
                 next: if slot + 1 < size { slot + 1 } else { NONE },
                 previous: NONE,
             });
@@ -106,10 +111,10 @@ impl<B: BackEnd, H> Table<B, H> {
         self.left
     }
 
-    /// The record that an id names, unless it is free or dying.
+    /// The record that an id names, unless it is free, dying, or not its client's yet.
     pub(super) fn find(&self, id: MessageId) -> Option<u32> {
         let record = self.records.get(id.slot() as usize)?;
-        let live = !matches!(record.state, State::Free | State::Dying);
+        let live = !matches!(record.state, State::Free | State::Withheld | State::Dying);
         (live && record.generation == id.generation()).then_some(id.slot())
     }
 
@@ -168,6 +173,7 @@ impl<B: BackEnd, H> Table<B, H> {
         record.loud = false;
         record.moving = false;
         record.faults = 0;
+        record.rest = NONE;
         record.previous = NONE;
         record.next = free;
         match self.records.get_mut(previous as usize) {

@@ -31,6 +31,14 @@ pub(crate) enum Step {
         contiguous: bool,
         cpus: u64,
     },
+    /// A block of `1 << order`, of which the first answer brings `given`.
+    AllocBlock {
+        client: usize,
+        order: u8,
+        given: usize,
+    },
+    /// What was withheld of a block, as far as there is room for it.
+    Collect(usize, usize),
     Activate(usize),
     Deactivate(usize),
     Free(usize),
@@ -62,6 +70,10 @@ fn any_step(trouble: bool) -> impl Strategy<Value = Step> {
         6 => (0..3_usize, 1..5_usize, any::<bool>(), 0..8_u64).prop_map(
             |(client, count, contiguous, cpus)| Step::Alloc { client, count, contiguous, cpus }
         ),
+        2 => (0..3_usize, 0..4_u8, 1..9_usize).prop_map(
+            |(client, order, given)| Step::AllocBlock { client, order, given }
+        ),
+        3 => (id.clone(), 1..5_usize).prop_map(|(id, room)| Step::Collect(id, room)),
         8 => id.clone().prop_map(Step::Activate),
         3 => id.clone().prop_map(Step::Deactivate),
         3 => id.clone().prop_map(Step::Free),

@@ -2,7 +2,7 @@
 //!
 //! | file | what |
 //! | --- | --- |
-//! | `life`, `trouble` | operations one by one, over each back end with a remapper |
+//! | `life`, `blocks`, `trouble` | operations one by one, over each back end with a remapper |
 //! | `survey` | the domain tree in pieces |
 //! | `invariants`, `world`, `habits` | random lives of many messages, over the same |
 //! | `vectors` | what is particular to x86 |
@@ -13,6 +13,7 @@
 //! | `unisolated` | what is particular to MBI and to LPIs without an ITS |
 
 mod amdvi;
+mod blocks;
 mod common;
 mod direct;
 mod events;

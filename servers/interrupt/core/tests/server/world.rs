@@ -28,6 +28,8 @@ struct Belief {
     /// Written while it was blocked, where that is kept: a packet is owed when it is not
     /// blocked any more.
     kept: bool,
+    /// The client has not been given it: of which block it is, by its first message.
+    withheld: Option<MessageId>,
 }
 
 /// The machine, its server, and what the clients believe.
@@ -115,10 +117,20 @@ impl<R: Habits> World<R> {
                 for message in out.into_iter().flatten() {
                     prop_assert!(made.is_ok());
                     let state = Some(MessageState::Reserved);
-                    self.beliefs.push(Belief { client, message, state, kept: false });
+                    self.beliefs.push(Belief {
+                        client,
+                        message,
+                        state,
+                        kept: false,
+                        withheld: None,
+                    });
                 }
                 made
             }
+            Step::AllocBlock { client, order, given } => {
+                return self.alloc_block(client, 1 << order, given).map(Some);
+            }
+            Step::Collect(n, room) => return self.collect(n, room).map(Some),
             Step::Activate(n) => self.with(n, |server, belief, client| {
                 let done = server.activate(client, belief.message.id).map(|_| ());
                 (done, MessageState::Active)
@@ -147,7 +159,7 @@ impl<R: Habits> World<R> {
                 if let Some(client) = CLIENTS.get(n) {
                     self.server.client_gone(*client);
                     for belief in self.beliefs.iter_mut().filter(|belief| belief.client == n) {
-                        belief.state = None;
+                        (belief.state, belief.withheld) = (None, None);
                     }
                 }
                 return Ok(None);
@@ -194,6 +206,52 @@ impl<R: Habits> World<R> {
         Ok(Some(answer.map_err(|_| ())))
     }
 
+    /// A block, of which the client is given only the beginning.
+    fn alloc_block(
+        &mut self,
+        client: usize,
+        count: usize,
+        given: usize,
+    ) -> Result<Result<(), ()>, TestCaseError> {
+        let request = AllocRequest {
+            kind: Kind::DeviceArray,
+            contiguity: Contiguity::Contiguous,
+            cpus: CpuSet::ALL,
+        };
+        let mut out = [None; 8];
+        let made = self.server.alloc(CLIENTS[client], &request, &mut out[..count]);
+        self.server.withhold(&out, given);
+        let first = out[0].map(|message| message.id);
+        for (number, message) in out.into_iter().flatten().enumerate() {
+            let first_data = out[0].map_or(0, |first| first.pair.data);
+            prop_assert_eq!(message.pair.data, first_data + number as u32);
+            prop_assert_eq!(first_data as usize % count, 0);
+            let state = Some(MessageState::Reserved);
+            let withheld = first.filter(|_| number >= given);
+            self.beliefs.push(Belief { client, message, state, kept: false, withheld });
+        }
+        Ok(made.map_err(|_| ()))
+    }
+
+    /// Asks for what is withheld of the block that begins with this message, if it does.
+    fn collect(&mut self, number: usize, room: usize) -> Result<Result<(), ()>, TestCaseError> {
+        let count = self.beliefs.len().max(1);
+        let Some(first) = self.beliefs.get(number % count).copied() else { return Ok(Ok(())) };
+        let mut out = [None; 8];
+        let client = CLIENTS[first.client];
+        let done = self.server.collect(client, first.message.id, &mut out[..room]);
+        let rest = self.beliefs.iter_mut().filter(|it| it.withheld == Some(first.message.id));
+        let mut given = 0;
+        for (belief, message) in rest.zip(out.into_iter().flatten()) {
+            prop_assert_eq!(belief.message, message, "in the order of the pairs");
+            belief.withheld = None;
+            given += 1;
+        }
+        prop_assert_eq!(out.iter().flatten().count(), given);
+        prop_assert_eq!(done.is_ok(), given > 0);
+        Ok(done.map_err(|_| ()))
+    }
+
     fn with(
         &mut self,
         number: usize,
@@ -208,8 +266,8 @@ impl<R: Habits> World<R> {
         let handle = belief.message.handle;
         let before = self.machine.kernel.delivered(handle);
         let (done, state) = act(&mut self.server, belief, CLIENTS[belief.client]);
-        if belief.state.is_none() {
-            assert_eq!(done, Err(Error::BadId), "a freed message's name means nothing");
+        if belief.state.is_none() || belief.withheld.is_some() {
+            assert_eq!(done, Err(Error::BadId), "a name that means nothing, or not yet");
         }
         if done.is_ok() {
             belief.state = Some(state);
@@ -232,9 +290,17 @@ impl<R: Habits> World<R> {
     ) -> Result<(), Error<FakeError>> {
         let count = self.beliefs.len().max(1);
         let Some(belief) = self.beliefs.get_mut(number % count) else { return Ok(()) };
-        let done = act(&mut self.server, belief.message.id, CLIENTS[belief.client]);
+        let id = belief.message.id;
+        let done = act(&mut self.server, id, CLIENTS[belief.client]);
+        if belief.withheld.is_some() {
+            assert_eq!(done, Err(Error::BadId), "nobody has it yet");
+        }
         if done.is_ok() {
             belief.state = None;
+            // What nobody was given of its block ends with it.
+            for belief in self.beliefs.iter_mut().filter(|it| it.withheld == Some(id)) {
+                (belief.state, belief.withheld) = (None, None);
+            }
         }
         done
     }
