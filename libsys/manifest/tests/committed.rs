@@ -81,7 +81,10 @@ fn authority_is_where_it_belongs() {
 #[test]
 fn the_demonstration_has_its_parts() {
     let manifest = read("manifest");
-    assert_eq!(manifest.modules(), ["console", "interrupt", "pci", "demo", "edu", "lsi"]);
+    assert_eq!(
+        manifest.modules(),
+        ["console", "interrupt", "pci", "inspect", "demo", "edu", "lsi"]
+    );
     assert_eq!(manifest.receiver("report").unwrap().name, "demo");
     let lsi = &manifest.drivers[1];
     assert_eq!((lsi.device.vendor, lsi.device.device), (0x1000, 0x0012));

@@ -12,6 +12,7 @@
 //! | [`interrupt`] | interrupt | requester id, or'ed with `CLIENT` |
 //! | [`pci`] | pci | zero: init; requester id, or'ed with `CLIENT`: that device's driver |
 //! | [`console`] | console | whatever init gave, names the program |
+//! | [`inspect`] | inspect | whatever init gave, names the program |
 //! | [`report`] | demo | whatever init gave, names the program |
 //!
 //! A reply with label 0 is a success; any other label is the protocol's error code.
@@ -23,6 +24,7 @@ extern crate std;
 
 pub mod badge;
 pub mod console;
+pub mod inspect;
 pub mod interrupt;
 pub mod pci;
 pub mod report;

@@ -19,6 +19,10 @@ protocol! {
         Done,
         /// One store's sums, more to come.
         Summary,
+        /// What one store holds while the driver stands still to be looked at.
+        Standing,
+        /// Whether the driver may go on.
+        Hold,
     }
 }
 
@@ -171,5 +175,87 @@ operation! { Summary = 4, handles 0 => Nothing;
         let (fired, delivered) = (reader.word()?, reader.word()?);
         let (coalesced, wrong) = (reader.word()?, reader.word()?);
         Ok(Summary { requester, kind, reserved, active, fired, delivered, coalesced, wrong })
+    }
+}
+
+/// What one store holds while the driver stands still: what an inspector must see.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Standing {
+    /// Requester id.
+    pub requester: u16,
+    /// The store.
+    pub kind: StoreKind,
+    /// Messages.
+    pub messages: u64,
+    /// Those that are active.
+    pub active: u64,
+    /// Packets so far.
+    pub delivered: u64,
+    /// Events folded into a packet so far.
+    pub coalesced: u64,
+}
+
+operation! { Standing = 5, handles 0 => Nothing;
+    put(request, words) {
+        words.put(u64::from(request.requester) | (request.kind as u64) << 16);
+        words.put(request.messages);
+        words.put(request.active);
+        words.put(request.delivered);
+        words.put(request.coalesced);
+    }
+    get(reader) {
+        let mut bits = reader.bits()?;
+        let requester = bits.half();
+        let kind = StoreKind::from_code(u64::from(bits.byte()))?;
+        bits.end()?;
+        let (messages, active) = (reader.word()?, reader.word()?);
+        let (delivered, coalesced) = (reader.word()?, reader.word()?);
+        Ok(Standing { requester, kind, messages, active, delivered, coalesced })
+    }
+}
+
+/// Asks whether the driver may go on. Whoever may not asks again a little later.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub enum Hold {
+    /// Until all that was to be looked at has been: what it holds it has said
+    /// ([`Standing`]), and nothing of it changes meanwhile.
+    UntilSeen = 0,
+    /// Until the others stand still. For a driver that takes all that is left, so that they
+    /// can have what they need first.
+    UntilOthersStand = 1,
+}
+
+operation! { Hold = 6, handles 0 => Held;
+    put(request, words) { words.put(*request as u64); }
+    get(reader) {
+        match reader.word()? {
+            0 => Ok(Hold::UntilSeen),
+            1 => Ok(Hold::UntilOthersStand),
+            _ => Err(crate::DecodeError::BadValue),
+        }
+    }
+}
+
+/// Reply to `Hold`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Held {
+    /// Ask again.
+    NotYet,
+    /// Go on.
+    GoOn,
+}
+
+impl crate::Reply for Held {
+    fn put(&self, words: &mut crate::Words) {
+        words.put((*self == Held::GoOn).into());
+    }
+
+    fn get(
+        reader: &mut crate::wire::Reader<'_>,
+        handles: usize,
+    ) -> Result<Self, crate::DecodeError> {
+        crate::wire::no_handles(handles)?;
+        Ok(if reader.flag()? { Held::GoOn } else { Held::NotYet })
     }
 }

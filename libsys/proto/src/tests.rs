@@ -4,7 +4,7 @@ use crate::interrupt::{self, Activated, Allocated, Contiguity, MessageId, Messag
 use crate::pci::{self, Enables, Width};
 use crate::wire::Reader;
 use crate::{DecodeError, ErrorCode, Nothing, Operation, Refusal, Reply, StoreKind, Text, Words};
-use crate::{console, report};
+use crate::{console, inspect, report};
 use proptest::prelude::*;
 use std::vec::Vec;
 
@@ -247,7 +247,7 @@ proptest! {
                 }
             )*};
         }
-        check!(interrupt pci console report);
+        check!(interrupt pci console inspect report);
     }
 
     #[test]
@@ -256,6 +256,7 @@ proptest! {
         let _ = pci::Request::decode(label % 16, &words, handles);
         let _ = console::Request::decode(label % 4, &words, handles);
         let _ = report::Request::decode(label % 8, &words, handles);
+        let _ = inspect::Request::decode(label % 4, &words, handles);
         let _ = interrupt::Request::decode(label, &words, handles);
         for request in 0..16 {
             let _ = interrupt::Request::check_reply(request, label % 20, &words, handles);
@@ -284,6 +285,10 @@ proptest! {
             requester, kind, reserved: address, active: fired, fired, delivered, coalesced, wrong: 1,
         };
         prop_assert_eq!(report::Summary::decode(&summary.frame().words, 0), Ok(summary));
+        let standing = report::Standing {
+            requester, kind, messages: address, active: fired, delivered, coalesced,
+        };
+        prop_assert_eq!(report::Standing::decode(&standing.frame().words, 0), Ok(standing));
     }
 
     #[test]

@@ -5,15 +5,19 @@
 
 extern crate alloc;
 
+use alloc::boxed::Box;
 use alloc::format;
+use alloc::string::String;
 use demo_core::Collector;
 use demo_core::roster::Arguments;
+use demo_core::standing::Seen;
 use init_control::{NotStarted, SYSTEM_BADGE};
-use libsys::ipc::{Event, Request, Server};
+use libsys::ipc::{Event, Request, Server, ask};
 use libsys::object::{Port, Timer, now_ns};
-use libsys::proto::{Frame, Nothing, Reply, report};
+use libsys::proto::report::Held;
+use libsys::proto::{Frame, Nothing, Reply, inspect, report};
 use libsys::startup::{Environment, endpoint};
-use libsys::{Error, Startup, log, println};
+use libsys::{Error, Handle, Startup, log, println};
 
 #[allow(unsafe_code, reason = "`entry!` exports the program's symbols")]
 mod program {
@@ -49,6 +53,7 @@ fn collect(env: &Startup, timeout_s: u64, collector: &mut Collector) -> Result<(
     let timer = Timer::new(&port, 0)?;
     timer.set(now_ns().saturating_add(timeout_s.saturating_mul(NANOSECONDS)))?;
 
+    let inspector = env.handle("inspect");
     let mut server = Server::new(listening);
     let mut event = server.receive()?;
     loop {
@@ -57,7 +62,11 @@ fn collect(env: &Startup, timeout_s: u64, collector: &mut Collector) -> Result<(
             collector.object(format!("time is up after {timeout_s} s"));
             return Ok(());
         };
-        let frame = answer(&server, call, collector);
+        let (frame, has_looked) = answer(&server, call, collector, inspector);
+        if has_looked {
+            // Writing down what was seen takes as long as there are messages.
+            timer.set(now_ns().saturating_add(timeout_s.saturating_mul(NANOSECONDS)))?;
+        }
         if collector.missing().is_empty() {
             // A driver that died of its own last word must not spoil a run that is over.
             let _ = server.reply(&frame, &[]);
@@ -67,24 +76,55 @@ fn collect(env: &Startup, timeout_s: u64, collector: &mut Collector) -> Result<(
     }
 }
 
-fn answer(server: &Server, call: Request, collector: &mut Collector) -> Frame {
+/// The reply to a call, and whether everything was looked at meanwhile.
+fn answer(
+    server: &Server,
+    call: Request,
+    collector: &mut Collector,
+    inspector: Option<Handle>,
+) -> (Frame, bool) {
     if call.badge == SYSTEM_BADGE
         && call.label == NotStarted::LABEL
         && let Some(request) = NotStarted::decode(server.words())
     {
         collector.absent(request.name());
-        return Nothing.frame();
+        return (Nothing.frame(), false);
     }
     let request = report::Request::decode(call.label, server.words(), call.handles);
     let result = match request {
+        Ok(report::Request::Hold(hold)) => {
+            let mut has_looked = false;
+            let held = match inspector {
+                // Nobody looks, so nobody need stand still.
+                None => Held::GoOn,
+                Some(inspector) => collector.hold(call.badge, hold, || {
+                    has_looked = true;
+                    look(inspector)
+                }),
+            };
+            return (held.frame(), has_looked);
+        }
         Ok(request) => collector.take(call.badge, request, |text| println!("{text}")),
         Err(error) => {
             collector.object(format!("badge {:#x} sent no report: {error:?}", call.badge));
             Err(report::Error::Malformed)
         }
     };
-    match result {
+    let frame = match result {
         Ok(()) => Nothing.frame(),
         Err(error) => Frame::refusal(error),
+    };
+    (frame, false)
+}
+
+/// Has the inspector read and write down everything, and gives what it saw of one store.
+fn look(inspector: Handle) -> Result<Seen, String> {
+    let taken = ask(inspector, &inspect::Snapshot).map_err(|error| format!("{error}"))?;
+    if !taken.is_steady {
+        return Err("something changed while all drivers stood still".into());
     }
+    Ok(Box::new(move |standing| {
+        let (client, kind) = (standing.requester.into(), standing.kind);
+        ask(inspector, &inspect::Count { client, kind }).map_err(|error| format!("{error}"))
+    }))
 }

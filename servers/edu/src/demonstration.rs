@@ -9,7 +9,7 @@ use libsys::object::{Port, now_ns};
 use libsys::pci::Device as PciDevice;
 use libsys::proto::interrupt::Error as Refusal;
 use libsys::proto::pci::Enables;
-use libsys::proto::report::{Done, Summary};
+use libsys::proto::report::{Done, Standing, Summary};
 use libsys::startup::Environment;
 use libsys::store::Store;
 use libsys::{Error, Startup};
@@ -135,6 +135,16 @@ pub fn run(env: &Startup, reporter: &Reporter) -> Result<Done, Stop<DeviceError>
     interrupt.unmask()?;
     drill::resumed(&mut rig, &mut ledger, KEY)?;
     drill::singles(&mut rig, &mut ledger, [KEY].into_iter())?;
+
+    let so_far = ledger.account(KEY);
+    reporter.stand(&[Standing {
+        requester: identity.requester,
+        kind: store.kind(),
+        messages: 1,
+        active: 1,
+        delivered: so_far.delivered(),
+        coalesced: so_far.coalesced(),
+    }])?;
 
     drill::bursts(&mut rig, &mut ledger, repeat_n(KEY, BURSTS))?;
     // When this returns no event is in flight: what has not come by now never will.

@@ -78,6 +78,8 @@ pub fn run(env: &Startup, reporter: &Reporter) -> Result<Done> {
     let mut slots = reserve(&interrupts, &device, plan)?;
     tell_reserved(reporter, plan, before, interrupts.information()?)?;
 
+    // What is active by then takes all vectors that there are.
+    reporter.let_others_stand()?;
     let start_ns = now_ns();
     let mut rig = LsiRig { device: &device, port: &port };
     let mut order = plan.order().peekable();
@@ -88,7 +90,11 @@ pub fn run(env: &Startup, reporter: &Reporter) -> Result<Done> {
         if rounds == 0 {
             round.drill_masks(&mut slots, &mut rig)?;
         }
-        round.drill(&mut slots, &mut rig)?;
+        round.drill_singles(&mut slots, &mut rig)?;
+        if rounds == 0 {
+            reporter.stand(&STORES.map(|which| round.standing(which, &identity, &slots)))?;
+        }
+        round.drill_bursts(&mut slots, &mut rig)?;
         round.release(&mut slots, &mut rig)?;
         rounds += 1;
     }

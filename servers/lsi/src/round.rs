@@ -7,6 +7,8 @@ use demo_core::drill;
 use demo_driver::{Reporter, Stop, counters};
 use libsys::interrupt::InterruptError;
 use libsys::proto::interrupt::Error as Refusal;
+use libsys::proto::pci::Description;
+use libsys::proto::report::Standing;
 use lsi_core::{Plan, Store as Which};
 
 use crate::demonstration::{Slots, kind};
@@ -107,11 +109,28 @@ impl Round {
         Ok(())
     }
 
-    /// Fires every slot alone, then every slot in bursts.
-    pub fn drill(&self, slots: &mut Slots, rig: &mut LsiRig<'_>) -> Result<()> {
-        drill::singles(rig, &mut slots.ledger, self.keys())?;
-        drill::bursts(rig, &mut slots.ledger, self.keys())?;
-        Ok(())
+    /// Fires every slot alone.
+    pub fn drill_singles(&self, slots: &mut Slots, rig: &mut LsiRig<'_>) -> Result<()> {
+        Ok(drill::singles(rig, &mut slots.ledger, self.keys())?)
+    }
+
+    /// Fires every slot in bursts.
+    pub fn drill_bursts(&self, slots: &mut Slots, rig: &mut LsiRig<'_>) -> Result<()> {
+        Ok(drill::bursts(rig, &mut slots.ledger, self.keys())?)
+    }
+
+    /// What one store holds now, with those that are not active.
+    pub fn standing(&self, which: Which, identity: &Description, slots: &Slots) -> Standing {
+        let keys = self.plan.keys(which);
+        let books = slots.ledger.totals(keys.clone());
+        Standing {
+            requester: identity.requester,
+            kind: kind(which),
+            messages: keys.count() as u64,
+            active: self.count(which),
+            delivered: books.delivered,
+            coalesced: books.coalesced,
+        }
     }
 
     /// Gives all vectors back, and closes the books against the kernel's counters.

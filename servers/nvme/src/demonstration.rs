@@ -12,7 +12,7 @@ use libsys::object::{Port, now_ns};
 use libsys::pci::Device as PciDevice;
 use libsys::proto::interrupt::Error as Refusal;
 use libsys::proto::pci::Enables;
-use libsys::proto::report::{Done, Summary};
+use libsys::proto::report::{Done, Standing, Summary};
 use libsys::startup::Environment;
 use libsys::store::Store;
 use libsys::{Error, Startup};
@@ -108,6 +108,15 @@ pub fn run(env: &Startup, reporter: &Reporter) -> Result<Done, Stop<DeviceError>
         drill::singles(&mut rig, &mut ledger, keys())?;
     }
     masked(&mut rig, &mut ledger, &slots)?;
+    let so_far = ledger.totals(keys());
+    reporter.stand(&[Standing {
+        requester: identity.requester,
+        kind: store.kind(),
+        messages: u64::from(QUEUES),
+        active: u64::from(QUEUES),
+        delivered: so_far.delivered,
+        coalesced: so_far.coalesced,
+    }])?;
     drill::bursts(&mut rig, &mut ledger, keys())?;
     for interrupt in &mut slots {
         interrupt.deactivate()?;

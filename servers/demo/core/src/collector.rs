@@ -4,10 +4,11 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use tocsin_proto::badge;
-use tocsin_proto::report::{Error, Request};
+use tocsin_proto::report::{Error, Held, Hold, Request};
 
 use crate::layout;
 use crate::roster::Roster;
+use crate::standing::{Seen, Standings};
 use crate::table::Table;
 use crate::verdict;
 
@@ -17,13 +18,19 @@ pub struct Collector {
     roster: Roster,
     table: Table,
     intruders: Vec<String>,
+    standings: Standings,
 }
 
 impl Collector {
     /// Waits for these drivers.
     #[must_use]
     pub fn new(expected: Vec<String>) -> Collector {
-        Collector { roster: Roster::new(expected), table: Table::default(), intruders: Vec::new() }
+        Collector {
+            roster: Roster::new(expected),
+            table: Table::default(),
+            intruders: Vec::new(),
+            standings: Standings::default(),
+        }
     }
 
     /// Takes a request of the caller with this badge; text goes to `print` at once.
@@ -50,6 +57,12 @@ impl Collector {
                 self.check_device(caller, sums.requester)?;
                 self.table.summary(sums);
             }
+            Request::Standing(standing) => {
+                self.check_device(caller, standing.requester)?;
+                self.standings.say(standing);
+            }
+            // Who may go on is answered by `hold`.
+            Request::Hold(_) => return Err(Error::Malformed),
             Request::Line(line) => {
                 self.roster.line(caller, line.text.as_str());
                 print(line.text.as_str());
@@ -70,6 +83,34 @@ impl Collector {
         let device = layout::Bdf(requester);
         self.intruders.push(format!("badge {caller:#x} reports for device {device}"));
         Err(Error::Malformed)
+    }
+
+    /// Whether a driver may go on that stands still. `see` looks at what all hold, and gives
+    /// what is seen of one store; it is called once, when everybody stands.
+    pub fn hold(
+        &mut self,
+        caller: u64,
+        hold: Hold,
+        see: impl FnOnce() -> Result<Seen, String>,
+    ) -> Held {
+        let Collector { roster, standings, intruders, .. } = self;
+        standings.stand(caller, hold);
+        if hold == Hold::UntilOthersStand {
+            let stands = |badge| badge == caller || standings.has_come(badge);
+            return if roster.awaited(stands) { Held::NotYet } else { Held::GoOn };
+        }
+        if standings.is_seen() {
+            return Held::GoOn;
+        }
+        if roster.awaited(|badge| standings.is_standing(badge)) {
+            return Held::NotYet;
+        }
+        match see() {
+            Ok(seen) => intruders.extend(standings.compare(&*seen)),
+            Err(why) => intruders.push(format!("the inspector saw nothing: {why}")),
+        }
+        standings.seen();
+        Held::GoOn
     }
 
     /// A driver said that this one is gone, or its words made no sense: the run is bad.

@@ -5,6 +5,7 @@
 //! * [`table`]: rows from all drivers, checked again and laid out for people
 //! * [`roster`]: which drivers are expected, and which have said that they are done
 //! * [`collector`]: takes the reports, prints the end
+//! * [`standing`]: drivers that hold all they can at once, so that it can be looked at
 //! * [`verdict`]: the last line, and whether the run was good
 #![no_std]
 #![forbid(unsafe_code)]
@@ -17,6 +18,7 @@ pub mod drill;
 pub mod layout;
 pub mod ledger;
 pub mod roster;
+pub mod standing;
 pub mod table;
 pub mod verdict;
 

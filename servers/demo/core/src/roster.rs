@@ -134,6 +134,16 @@ impl Roster {
         expected.filter(|name| !finished(name) && !absent(name)).collect()
     }
 
+    /// Expected drivers that have a device, as far as is known, have not finished, and are not
+    /// among these.
+    #[must_use]
+    pub fn awaited(&self, except: impl Fn(u64) -> bool) -> bool {
+        let is_excepted = |name: &str| {
+            self.callers.iter().any(|c| c.name.as_deref() == Some(name) && except(c.badge))
+        };
+        self.missing().into_iter().any(|name| !is_excepted(name))
+    }
+
     /// Name and last word of everybody who has finished.
     pub fn finished(&self) -> impl Iterator<Item = (&str, u64, Done)> {
         self.callers.iter().filter_map(|caller| {

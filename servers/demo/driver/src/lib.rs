@@ -21,13 +21,41 @@ use libsys::ipc::{AskError, ask};
 use libsys::object::{Port, now_ns};
 use libsys::pci::{Device, PciError};
 use libsys::proto::pci::{Description, Error as PciRefusal, PinSet};
-use libsys::proto::report::{self, Done, Line, Row, Summary};
+use libsys::proto::report::{self, Done, Held, Hold, Line, Row, Standing, Summary};
 use libsys::proto::{Operation, StoreKind, Text};
 use libsys::startup::Environment;
 use libsys::{Error, Handle, PacketKind, Startup, println};
 
 /// Why a report did not get through.
 pub type ReportError = AskError<report::Error>;
+
+/// How long a driver stands still at most, and how often it asks. Longer than `demo` waits:
+/// what goes wrong, `demo` says.
+const HOLD_NS: u64 = 600_000_000_000;
+const ASK_NS: u64 = 2_000_000;
+
+/// Why a driver does not stand still any more.
+#[derive(Debug)]
+pub enum HoldError {
+    /// `demo` did not take it.
+    Report(ReportError),
+    /// The kernel refused a port to wait on.
+    Kernel(Error),
+    /// `demo` does not let go.
+    TooLong,
+}
+
+impl From<ReportError> for HoldError {
+    fn from(error: ReportError) -> Self {
+        HoldError::Report(error)
+    }
+}
+
+impl From<Error> for HoldError {
+    fn from(error: Error) -> Self {
+        HoldError::Kernel(error)
+    }
+}
 
 /// A driver's way to `demo`.
 #[derive(Clone, Copy, Debug)]
@@ -70,6 +98,45 @@ impl Reporter {
     /// When `demo` does not take it.
     pub fn summary(&self, summary: &Summary) -> Result<(), ReportError> {
         self.send(summary)
+    }
+
+    /// Stands still until everything that all drivers hold has been looked at, and says what
+    /// of it is this one's. Nothing may happen to its messages meanwhile.
+    ///
+    /// # Errors
+    /// When `demo` does not take it, or does not let go.
+    pub fn stand(&self, holds: &[Standing]) -> Result<(), HoldError> {
+        let sum = |of: fn(&Standing) -> u64| holds.iter().map(of).sum::<u64>();
+        let (messages, active) = (sum(|it| it.messages), sum(|it| it.active));
+        self.line(format_args!("stands still with {messages} messages, {active} of them active"))?;
+        for standing in holds {
+            self.send(standing)?;
+        }
+        self.hold(Hold::UntilSeen)
+    }
+
+    /// Waits until the other drivers stand still, for one that takes all that is left.
+    ///
+    /// # Errors
+    /// When `demo` does not take it, or does not let go.
+    pub fn let_others_stand(&self) -> Result<(), HoldError> {
+        self.hold(Hold::UntilOthersStand)
+    }
+
+    fn hold(&self, hold: Hold) -> Result<(), HoldError> {
+        let deadline_ns = now_ns().saturating_add(HOLD_NS);
+        // Nobody sends it anything: this only waits.
+        let bed = Port::new()?;
+        while ask(self.endpoint, &hold).map_err(HoldError::Report)? == Held::NotYet {
+            if now_ns() > deadline_ns {
+                return Err(HoldError::TooLong);
+            }
+            match bed.wait_until(now_ns().saturating_add(ASK_NS)) {
+                Ok(_) | Err(Error::TimedOut) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
     }
 
     /// The last word.

@@ -8,7 +8,7 @@ use libsys::interrupt::InterruptError;
 use libsys::pci::PciError;
 use libsys::store::StoreError;
 
-use crate::ReportError;
+use crate::{HoldError, ReportError};
 
 /// Why the demonstration stopped. `D` is the device's own error.
 #[derive(Debug)]
@@ -81,6 +81,16 @@ stops! {
     InterruptError => Interrupt;
     Failure<RigError<D>> => Drill;
     ReportError => Report;
+}
+
+impl<D> From<HoldError> for Stop<D> {
+    fn from(error: HoldError) -> Self {
+        match error {
+            HoldError::Report(error) => Stop::Report(error),
+            HoldError::Kernel(error) => Stop::Kernel(error),
+            HoldError::TooLong => Stop::Unexpected("nobody has looked at what stands still"),
+        }
+    }
 }
 
 impl<D> From<Mismatch> for Stop<D> {
