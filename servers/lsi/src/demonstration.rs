@@ -61,7 +61,7 @@ pub fn run(env: &Startup, reporter: &Reporter) -> Result<Done> {
     let identity = pci.describe()?;
     silence_pin(pci)?;
     let plan = queue_slots(env).and_then(Plan::new);
-    let plan = plan.ok_or(Stop::Unexpected("`queue=` wants 256 to 65536, a multiple of 256"))?;
+    let plan = plan.ok_or(Stop::Unexpected("`queue=` wants 1 to 65536"))?;
     let device = Device::start(pci, plan)?;
     // Declared before the interrupts: it must outlive them.
     let port = Port::new()?;

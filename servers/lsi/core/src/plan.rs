@@ -11,26 +11,24 @@ use crate::slot::{ARRAY_SLOTS, MAX_QUEUE_SLOTS, SlotId, Store};
 /// How many slots there are.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Plan {
-    /// Queue slots for each slot of the array.
-    queue_per_array: u32,
+    /// Slots in queue memory.
+    queue: u32,
 }
 
 impl Plan {
-    /// A plan with this many slots in queue memory: a multiple of the array's, so that they
-    /// mix evenly, and at most [`MAX_QUEUE_SLOTS`].
+    /// A plan with this many slots in queue memory, at most [`MAX_QUEUE_SLOTS`].
     #[must_use]
     pub const fn new(queue_slots: u32) -> Option<Plan> {
-        let evenly = queue_slots.is_multiple_of(ARRAY_SLOTS);
-        if queue_slots == 0 || queue_slots > MAX_QUEUE_SLOTS || !evenly {
+        if queue_slots == 0 || queue_slots > MAX_QUEUE_SLOTS {
             return None;
         }
-        Some(Plan { queue_per_array: queue_slots / ARRAY_SLOTS })
+        Some(Plan { queue: queue_slots })
     }
 
     /// Slots in queue memory.
     #[must_use]
     pub const fn queue_slots(self) -> u32 {
-        self.queue_per_array * ARRAY_SLOTS
+        self.queue
     }
 
     /// Number of slots of both stores, and of keys.
@@ -63,13 +61,12 @@ impl Plan {
     /// All keys in the order in which their slots are activated: one of the array, its
     /// share of the queue, and so on.
     pub fn order(self) -> impl Iterator<Item = u64> {
-        let share = u64::from(self.queue_per_array);
-        (0..self.slots()).map(move |n| {
-            let (group, place) = (n / (share + 1), n % (share + 1));
-            match place {
-                0 => group,
-                _ => u64::from(ARRAY_SLOTS) + group * share + place - 1,
-            }
+        let (array, all) = (u64::from(ARRAY_SLOTS), self.slots());
+        // Slots of the array among the first so many.
+        let before = move |place: u64| (place * array).div_ceil(all);
+        (0..all).map(move |place| match before(place + 1) > before(place) {
+            true => before(place),
+            false => array + place - before(place),
         })
     }
 }
@@ -84,7 +81,7 @@ mod tests {
     use std::vec::Vec;
 
     fn plans() -> impl Iterator<Item = Plan> {
-        let sizes = [ARRAY_SLOTS, QUEUE_SLOTS, 16_384, MAX_QUEUE_SLOTS];
+        let sizes = [1, 232, ARRAY_SLOTS, 257, QUEUE_SLOTS, 16_384, MAX_QUEUE_SLOTS];
         sizes.into_iter().map(|slots| {
             let plan = Plan::new(slots).expect("a good size");
             assert_eq!(plan.queue_slots(), slots);
@@ -94,7 +91,7 @@ mod tests {
 
     #[test]
     fn other_sizes_are_refused() {
-        for slots in [0, 1, 255, 257, MAX_QUEUE_SLOTS + 256, u32::MAX] {
+        for slots in [0, MAX_QUEUE_SLOTS + 1, u32::MAX] {
             assert_eq!(Plan::new(slots), None, "{slots}");
         }
     }
@@ -119,10 +116,13 @@ mod tests {
             let order: Vec<u64> = plan.order().collect();
             assert_eq!(order.len() as u64, plan.slots());
             assert_eq!(order.iter().collect::<BTreeSet<_>>().len() as u64, plan.slots());
+            // However many are active, the array has its share of them.
             let array = plan.keys(Store::Array);
-            let group = 1 + plan.queue_slots() / ARRAY_SLOTS;
-            for group in order.chunks(group as usize) {
-                assert_eq!(group.iter().filter(|key| array.contains(key)).count(), 1);
+            let mut of_array = 0u64;
+            for (place, key) in order.iter().enumerate() {
+                of_array += u64::from(array.contains(key));
+                let share = (place as u64 + 1) * u64::from(ARRAY_SLOTS);
+                assert_eq!(of_array, share.div_ceil(plan.slots()));
             }
         }
     }
