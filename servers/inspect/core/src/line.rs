@@ -90,6 +90,7 @@ fn client(row: &ClientRow, f: &mut impl Write) -> fmt::Result {
         .number("held", row.held.into())?
         .number("faults", row.faults)?
         .maybe("dma_function", row.dma_arrives)?
+        .only_if("past_remapper", row.past_remapper)?
         .maybe("device_id", row.device)?
         .maybe("dma_device_id", row.dma_device)?;
     match row.arrives {

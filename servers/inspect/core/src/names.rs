@@ -45,6 +45,9 @@ impl fmt::Display for Source<'_> {
         if let Some(id) = row.dma_arrives {
             write!(f, ", DMA {}", Bdf(id))?;
         }
+        if row.past_remapper {
+            f.write_str(", registers past the remapper, NOT isolated")?;
+        }
         if let Some(id) = row.device {
             write!(f, ", DeviceID {id:#x}")?;
         }

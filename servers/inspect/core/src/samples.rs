@@ -40,6 +40,7 @@ pub fn client(client: u32, owner: &str, held: u32) -> ClientRow {
         faults: 0,
         arrives: Arrives::Own,
         dma_arrives: None,
+        past_remapper: false,
         device: None,
         dma_device: None,
     }
