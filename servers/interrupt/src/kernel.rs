@@ -1,5 +1,6 @@
 //! The message-control system calls for `interrupt-core`.
 
+use interrupt_core::wire::{self, KernelLines};
 use interrupt_core::{CpuEvent, KernelMessages, Pair};
 use libsys::sys;
 use tocsin_abi::{Error, Handle, MessageStatus, Trigger};
@@ -9,13 +10,15 @@ use crate::policy::Storm;
 /// Authority over the vector space.
 pub struct Kernel {
     control: Handle,
+    /// Where the server hears of lines itself.
+    port: Handle,
     storm: Option<Storm>,
 }
 
 impl Kernel {
-    /// With the rate budget that every message gets.
-    pub fn new(control: Handle, storm: Option<Storm>) -> Self {
-        Self { control, storm }
+    /// With the server's port, and the rate budget that every message gets.
+    pub fn new(control: Handle, port: Handle, storm: Option<Storm>) -> Self {
+        Self { control, port, storm }
     }
 
     /// Sets a new message's rate budget.
@@ -85,5 +88,29 @@ impl KernelMessages for Kernel {
     fn vector_drained(&mut self, event: CpuEvent) -> bool {
         let (cpu, vector) = (event.cpu.index() as u64, event.vector.bits().into());
         sys::vector_drain(self.control, cpu, vector).is_ok()
+    }
+}
+
+impl KernelLines for Kernel {
+    fn activate_line(
+        &mut self,
+        message: Handle,
+        event: CpuEvent,
+        trigger: wire::Trigger,
+    ) -> Result<(), Error> {
+        let (cpu, vector) = (event.cpu.index() as u64, event.vector.bits().into());
+        let trigger = match trigger {
+            wire::Trigger::Edge => Trigger::Edge,
+            wire::Trigger::Level => Trigger::Level,
+        };
+        sys::message_activate(message, cpu, vector, trigger as u64).map(drop)
+    }
+
+    fn acknowledge(&mut self, message: Handle) -> Result<(), Error> {
+        sys::message_acknowledge(message).map(drop)
+    }
+
+    fn listen(&mut self, message: Handle, key: u64) -> Result<(), Error> {
+        sys::message_bind(message, self.port, key).map(drop)
     }
 }

@@ -16,6 +16,7 @@ mod policy;
 mod pulse;
 mod reply;
 mod serve;
+mod wires;
 
 use find::Found;
 use interrupt_core::ioapic::EntryForm;
@@ -32,6 +33,7 @@ use serve::Interrupts;
 use tocsin_abi::startup::Startup;
 use tocsin_abi::{Error, Handle};
 use tocsin_proto::interrupt::RemapperKind;
+use wires::Lines;
 
 libsys::entry!(main);
 
@@ -65,18 +67,21 @@ fn run(env: &Startup, endpoint: &Endpoint, control: Handle) -> Result<(), Error>
     sys::control_bind(control, port.handle())?;
     let pulse = Pulse::new(&port)?;
     let policy = Policy::new(env);
-    let kernel = Kernel::new(control, policy.storm);
-    let service = Service { kernel, policy, pulse, endpoint, port: &port };
     let found = find::remapper(env, &machine, MESSAGES);
-    if !machine.shares_events {
+    let lines = if machine.shares_events {
+        find::spis(env, &machine).map_or(Lines::None, Lines::Spis)
+    } else {
         let form = match &found {
             Ok(Found::Vtd(_)) => EntryForm::VtD,
             Ok(Found::AmdVi(_)) => EntryForm::AmdVi,
             _ => EntryForm::Compatibility,
         };
-        // What firmware left open would raise somebody else's vectors.
-        let _silent = find::io_apics(env, form);
-    }
+        // Whether anybody wants a line or not: what firmware left open would raise somebody
+        // else's vectors.
+        Lines::IoApics(find::io_apics(env, form))
+    };
+    let kernel = Kernel::new(control, port.handle(), policy.storm);
+    let service = Service { kernel, policy, pulse, lines, endpoint, port: &port };
     match found {
         Ok(Found::Vtd(unit)) => service.run_vectored(unit, RemapperKind::VtD, &machine),
         Ok(Found::AmdVi(unit)) => service.run_vectored(unit, RemapperKind::AmdVi, &machine),
@@ -93,6 +98,7 @@ struct Service<'a> {
     kernel: Kernel,
     policy: Policy,
     pulse: Pulse,
+    lines: Lines,
     endpoint: &'a Endpoint,
     port: &'a Port,
 }
@@ -136,7 +142,7 @@ impl Service<'_> {
         };
         let core = Core::new(back_end, self.kernel, &config).map_err(|error| refused(&error))?;
         let provoke = self.policy.provoke_fault;
-        let mut interrupts = Interrupts::new(core, kind, self.policy, self.pulse);
+        let mut interrupts = Interrupts::new(core, self.lines, kind, self.policy, self.pulse);
         interrupts.hear_of_faults(self.port, provoke);
         Err(serve(self.endpoint.handle(), &mut interrupts))
     }

@@ -55,6 +55,14 @@ impl Reply {
         words.put(&mut self.frame.words);
     }
 
+    /// Success, with these words and one message, whose name is `name`.
+    pub fn message(&mut self, words: &impl tocsin_proto::Reply, handle: Handle, name: u64) {
+        self.ok(words);
+        self.handles[0] = (handle, CLIENT_RIGHTS);
+        self.names[0] = name;
+        self.handle_count = 1;
+    }
+
     /// Failure.
     #[inline]
     pub fn refuse(&mut self, error: interrupt::Error) {

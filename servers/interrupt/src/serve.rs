@@ -2,7 +2,8 @@
 
 use alloc::vec::Vec;
 
-use init_control::{ClientGone, SYSTEM_BADGE, SetDevice, SetOwner, SetQuota, SetSource};
+use init_control::{ClientGone, SYSTEM_BADGE, SetDevice, SetOwner, SetQuota, SetSource, SetWire};
+use interrupt_core::wire::{WireId, Wires};
 use interrupt_core::{BackEnd, ClientId, Core, Error as CoreError, MessageId};
 use libsys::ipc::Request;
 use libsys::object::{Port, now_ns};
@@ -20,6 +21,7 @@ use crate::kernel::Kernel;
 use crate::policy::{BACK_OFF_NS, Policy};
 use crate::pulse::Pulse;
 use crate::reply::Reply;
+use crate::wires::Lines;
 
 /// Numbers in quarantine that are looked at after a request, and when the timer fires.
 const ITEMS_PER_REQUEST: u32 = 2;
@@ -40,6 +42,9 @@ pub struct Interrupts<B: BackEnd> {
     pub(crate) owners: Owners,
     /// Requests and packets that may have changed something.
     pub(crate) changes: u64,
+    pub(crate) wires: Wires<Lines, Kernel>,
+    /// Some line waits for a tick.
+    pub(crate) wires_wait: bool,
     policy: Policy,
     pulse: Pulse,
     faults: Faults,
@@ -50,6 +55,7 @@ impl<B: BackEnd> Interrupts<B> {
     /// Over a core that has nothing yet.
     pub fn new(
         core: Core<B, Kernel>,
+        lines: Lines,
         remapper: RemapperKind,
         policy: Policy,
         pulse: Pulse,
@@ -59,6 +65,8 @@ impl<B: BackEnd> Interrupts<B> {
             remapper,
             owners: Owners::default(),
             changes: 0,
+            wires: Wires::new(lines),
+            wires_wait: false,
             policy,
             pulse,
             faults: Faults::default(),
@@ -91,6 +99,10 @@ impl<B: BackEnd> Interrupts<B> {
             Asked::Block(ask) => self.core.block(client, id(ask.id)),
             Asked::Unblock(ask) => self.core.unblock(client, id(ask.id)),
             Asked::SetAffinity(ask) => {
+                if let Some(wire) = WireId::from_bits(ask.id.0) {
+                    reply.ok(&self.wire_affinity(client, wire, ask.cpus)?);
+                    return Ok(());
+                }
                 let (id, cpus) = (id(ask.id), answer::cpus(ask.cpus));
                 // A reserved message has no event to answer with: nothing changes.
                 let before = self.core.info(client, id).map_err(answer::error)?;
@@ -101,9 +113,16 @@ impl<B: BackEnd> Interrupts<B> {
                 reply.ok(&answer::activated(event, info.name));
                 return Ok(());
             }
-            // Lines are not served yet.
-            Asked::WireOpen(_) | Asked::WireClose(_) | Asked::WireAcknowledge(_) => {
-                return Err(Error::NotSupported);
+            Asked::WireOpen(ask) => return self.wire_open(client, ask, reply),
+            Asked::WireClose(ask) => {
+                self.wire_close(client, ask.id)?;
+                reply.ok(&Nothing);
+                return Ok(());
+            }
+            Asked::WireAcknowledge(ask) => {
+                self.wire_acknowledge(client, ask.id)?;
+                reply.ok(&Nothing);
+                return Ok(());
             }
             Asked::Describe(ask) => {
                 reply.ok(&self.describe(Some(client), ask.cursor));
@@ -177,12 +196,15 @@ impl<B: BackEnd> Interrupts<B> {
             ClientGone::LABEL => {
                 let gone = ClientGone::decode(words).ok_or(Error::Malformed)?;
                 let client = ClientId::from_bits(gone.client).ok_or(Error::Malformed)?;
-                self.core.client_gone(client);
+                self.client_gone(client);
                 return Ok(());
             }
             SetOwner::LABEL => {
                 let set = SetOwner::decode(words).ok_or(Error::Malformed)?;
                 return self.owners.set(&set).ok_or(Error::Malformed);
+            }
+            SetWire::LABEL => {
+                return self.set_wire(SetWire::decode(words).ok_or(Error::Malformed)?);
             }
             SetQuota::LABEL => {
                 self.policy.set_quota(SetQuota::decode(words).ok_or(Error::Malformed)?)
@@ -201,7 +223,7 @@ impl<B: BackEnd> Interrupts<B> {
     }
 
     /// A message's rate is past its budget: it is off until its owner or time unblocks it.
-    fn storm(&mut self, id: MessageId) {
+    pub(crate) fn storm(&mut self, id: MessageId) {
         // Late packets about messages that are gone or stopped mean nothing any more.
         let Ok(owner) = self.core.storm(id) else { return };
         println!("interrupt: a message of {owner} is past its rate budget and held back");
@@ -238,6 +260,7 @@ impl<B: BackEnd> Interrupts<B> {
         if self.core.quarantined() > 0 && self.core.tick(ITEMS_PER_REQUEST) > 0
             || !self.held.is_empty()
             || self.faults.waiting()
+            || self.wires_wait
         {
             self.pulse.start();
         }
@@ -285,7 +308,7 @@ impl<B: BackEnd> Interrupts<B> {
     pub fn not_delivered(&mut self, names: &[u64]) {
         for name in names {
             // Nobody has heard of it, so nobody can have freed it.
-            let _ = self.core.orphaned(MessageId::from_bits(*name));
+            self.orphaned(*name);
         }
         self.tidy();
     }
@@ -296,7 +319,7 @@ impl<B: BackEnd> Interrupts<B> {
         match PacketKind::from_code(packet.kind) {
             Some(PacketKind::Orphaned) => {
                 // Its driver died, or gave the handle back without a `free`.
-                let _ = self.core.orphaned(MessageId::from_bits(packet.key));
+                self.orphaned(packet.key);
             }
             Some(PacketKind::Message) if packet.key == faults::KEY => {
                 self.faults.told(&mut self.core);
@@ -304,13 +327,16 @@ impl<B: BackEnd> Interrupts<B> {
             Some(PacketKind::Storm) if packet.key == faults::KEY => {
                 self.faults.storm(&mut self.core);
             }
-            Some(PacketKind::Storm) => self.storm(MessageId::from_bits(packet.key)),
+            Some(PacketKind::Storm) => self.stormed(packet.key),
+            Some(PacketKind::Message) => self.line_fired(packet.key),
             Some(PacketKind::Timer) => {
                 let before = self.core.quarantined();
                 let after = self.core.tick(ITEMS_PER_PULSE);
                 self.let_go();
+                self.tick_wires();
                 self.faults.pulse(&mut self.core);
-                let waits = after > 0 || !self.held.is_empty() || self.faults.waiting();
+                let waits =
+                    after > 0 || !self.held.is_empty() || self.faults.waiting() || self.wires_wait;
                 self.pulse.fired(waits, after < before);
                 return;
             }

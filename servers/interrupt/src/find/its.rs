@@ -89,7 +89,8 @@ pub fn unit(
     Ok(unit)
 }
 
-fn priority() -> Priority {
+/// What the kernel gives devices' interrupts.
+pub fn priority() -> Priority {
     Priority::new(PRIORITY).unwrap_or(Priority::LOWEST)
 }
 

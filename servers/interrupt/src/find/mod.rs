@@ -5,6 +5,7 @@ mod amdvi;
 mod gic;
 mod ioapic;
 mod its;
+mod spis;
 mod vtd;
 
 use alloc::string::{String, ToString};
@@ -19,7 +20,8 @@ use tocsin_abi::startup::Startup;
 use tocsin_abi::{Error, Rights};
 use tocsin_firmware::{Blob, Signature};
 
-pub use ioapic::io_apics;
+pub use ioapic::{ChipPage, io_apics};
+pub use spis::spis;
 
 use crate::machine::Machine;
 use crate::memory::{Arena, Frame, Piece, Region, Registers};

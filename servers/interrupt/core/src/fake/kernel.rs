@@ -1,5 +1,7 @@
 //! The kernel's side of a message: event table, states, packets, failures on demand.
 
+mod lines;
+
 use crate::{CpuEvent, CpuIndex, EventNumber, KernelMessages, Pair};
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::rc::Rc;
@@ -60,6 +62,12 @@ pub enum KernelCall {
     Signal,
     /// `destroy`.
     Destroy,
+    /// `activate_line`.
+    ActivateLine,
+    /// `acknowledge`.
+    Acknowledge,
+    /// `listen`.
+    Listen,
 }
 
 /// An event's place in the table: with vectors each CPU has its own, with INTIDs there is one
@@ -81,6 +89,13 @@ struct Object {
     former: Option<Place>,
     delivered: u64,
     blocked: u64,
+    /// Its line is a level: held back from when it is taken.
+    level: bool,
+    held: bool,
+    /// It was taken while the message was blocked, so nobody was told.
+    muted: bool,
+    /// The server hears of it under this key.
+    listening: Option<u64>,
 }
 
 #[derive(Default)]
@@ -94,6 +109,12 @@ struct State {
     asked: BTreeSet<Place>,
     /// In a CPU, not yet dealt with.
     pending: BTreeSet<(CpuIndex, EventNumber)>,
+    /// Those of them that lines have raised.
+    lines: BTreeSet<(CpuIndex, EventNumber)>,
+    /// Lines that do not come before they are completed.
+    active: BTreeSet<Place>,
+    /// Packets on the server's port.
+    packets: Vec<u64>,
     /// Calls that fail, each after so many more that do not.
     fail: BTreeMap<KernelCall, u32>,
     spurious: u64,
@@ -142,7 +163,8 @@ impl FakeKernel {
         let mut state = self.0.borrow_mut();
         for (cpu, vector) in core::mem::take(&mut state.pending) {
             let place = state.place(CpuEvent { cpu, vector });
-            state.dispatch(place);
+            let is_line = state.lines.remove(&(cpu, vector));
+            state.dispatch(place, is_line);
         }
     }
 
@@ -203,15 +225,30 @@ impl State {
         self.pending.iter().any(|held| held.1 == vector && cpu.is_none_or(|cpu| cpu == held.0))
     }
 
-    fn dispatch(&mut self, place: Place) {
+    /// A line that is nobody's stays active, so that it can not storm.
+    fn dispatch(&mut self, place: Place, is_line: bool) {
         let Some((index, usage)) = self.table.get(&place) else {
             self.spurious += 1;
+            if is_line {
+                self.active.insert(place);
+            }
             return;
         };
         let object = &mut self.objects[*index];
+        if is_line && (object.level || *usage != Use::Live) {
+            self.active.insert(place);
+            object.held = *usage == Use::Live;
+            object.muted = object.state == FakeState::Blocked;
+        }
         match (object.state, usage) {
             (FakeState::Dead, _) => self.spurious += 1,
-            (FakeState::Active, Use::Live | Use::Moved) => object.delivered += 1,
+            (FakeState::Active, Use::Live | Use::Moved) => {
+                object.delivered += 1;
+                // One packet a message: another event is counted on it.
+                if let Some(key) = object.listening.filter(|key| !self.packets.contains(key)) {
+                    self.packets.push(key);
+                }
+            }
             _ => object.blocked += 1,
         }
     }
@@ -224,6 +261,15 @@ impl State {
                 Ok(())
             }
             None => Ok(()),
+        }
+    }
+
+    fn complete(&mut self, index: usize) {
+        let object = &mut self.objects[index];
+        if core::mem::take(&mut object.held)
+            && let Some(place) = object.vector
+        {
+            self.active.remove(&place);
         }
     }
 
@@ -248,6 +294,7 @@ impl State {
         }
         self.table.insert(place, (index, Use::Live));
         self.asked.remove(&place);
+        self.active.remove(&place);
         Ok(())
     }
 
@@ -258,6 +305,7 @@ impl State {
     }
 
     fn drop_vectors(&mut self, index: usize) {
+        self.complete(index);
         let object = &mut self.objects[index];
         let places = [object.vector.take(), object.former.take()];
         for place in places.into_iter().flatten() {
@@ -281,6 +329,10 @@ impl KernelMessages for FakeKernel {
             former: None,
             delivered: 0,
             blocked: 0,
+            level: false,
+            held: false,
+            muted: false,
+            listening: None,
         });
         Ok(FakeHandle(state.objects.len() - 1))
     }
@@ -355,6 +407,10 @@ impl KernelMessages for FakeKernel {
             return Err(FakeError::BadState);
         }
         state.objects[index].state = FakeState::Active;
+        // A level that came meanwhile was told to nobody.
+        if state.objects[index].muted {
+            state.complete(index);
+        }
         Ok(())
     }
 
@@ -368,8 +424,14 @@ impl KernelMessages for FakeKernel {
         let mut state = self.0.borrow_mut();
         let index = state.enter(KernelCall::Signal, handle)?;
         // A message without a CPU event is raised by software as well.
-        if matches!(state.objects[index].state, FakeState::Active | FakeState::Reserved) {
-            state.objects[index].delivered += 1;
+        let object = &mut state.objects[index];
+        if object.state != FakeState::Blocked {
+            object.delivered += 1;
+            if let Some(key) = object.listening
+                && !state.packets.contains(&key)
+            {
+                state.packets.push(key);
+            }
         }
         Ok(())
     }

@@ -27,6 +27,7 @@ mod its_commands;
 mod its_memory;
 mod its_registers;
 mod kernel;
+mod lines;
 mod machine;
 mod memory;
 mod vtd;
@@ -44,6 +45,7 @@ pub use its_bring_up::{FakeItsUnit, ItsSetup};
 pub use its_memory::ItsRegion;
 pub use its_registers::{ItsFrame, RedistributorFrame};
 pub use kernel::{FakeError, FakeHandle, FakeKernel, FakeState, KernelCall};
+pub use lines::{FakeLines, FakeWay, LINE_CHIP, LineStep};
 pub use machine::{
     AmdViServer, DirectLpiServer, FakeAmdViUnit, FakeConfig, FakeMachine, FakeMbiUnit, FakeUnit,
     ItsServer, Landed, MbiServer, PlainServer, VtdServer, fake_config, fake_device_id,

@@ -24,9 +24,11 @@
 //! so several [`Distributor`]s over one frame do not disturb each other.
 
 mod ids;
+mod lines;
 mod registers;
 mod unit;
 
 pub use ids::{Route, Spi};
+pub use lines::SpiLines;
 pub use registers::{DistributorControl, DistributorType, SpiTrigger, offset};
 pub use unit::{Distributor, GicdInitError, GicdRegisters, SpiError, SpiSetup};

@@ -54,7 +54,14 @@ impl<L: LineHardware, K: KernelLines> Wires<L, K> {
             self.refused += u64::from(kernel.destroy(handle).is_err());
             return Err(WireError::Kernel(error));
         }
-        Ok(LineMessage { handle: Some(handle), id: None, event, moving: false, missed: 0 })
+        Ok(LineMessage {
+            handle: Some(handle),
+            id: None,
+            event,
+            moving: false,
+            blocked: false,
+            missed: 0,
+        })
     }
 
     fn make_message<B: BackEnd>(
@@ -90,7 +97,7 @@ impl<L: LineHardware, K: KernelLines> Wires<L, K> {
             return Err(WireError::Line(error));
         }
         let (handle, id) = (Some(made.handle), Some(made.id));
-        Ok(LineMessage { handle, id, event, moving: false, missed: 0 })
+        Ok(LineMessage { handle, id, event, moving: false, blocked: false, missed: 0 })
     }
 
     /// The CPU of the set to which the fewest lines lead.
@@ -171,7 +178,8 @@ impl<L: LineHardware, K: KernelLines> Wires<L, K> {
                 let kernel = core.kernel_mut();
                 // What it can not say now counts as different from what it says later.
                 message.missed = kernel.blocked_events(handle).unwrap_or(u64::MAX);
-                kernel.block(handle).is_ok()
+                message.blocked = kernel.block(handle).is_ok();
+                message.blocked
             }
             (None, None) => false,
         };
@@ -188,9 +196,10 @@ impl<L: LineHardware, K: KernelLines> Wires<L, K> {
                 core.storm_over(id),
                 Err(crate::Error::Hardware(_) | crate::Error::Kernel(_))
             ),
-            (None, Some(handle)) => {
+            (None, Some(handle)) if message.blocked => {
                 let kernel = core.kernel_mut();
                 let open = kernel.unblock(handle).is_ok();
+                line.message.blocked = !open;
                 // A level that came meanwhile comes again; an edge that slipped through to a CPU
                 // was counted and is told now.
                 let is_edge = line.wiring.trigger == super::Trigger::Edge;
@@ -199,7 +208,7 @@ impl<L: LineHardware, K: KernelLines> Wires<L, K> {
                 }
                 open
             }
-            (None, None) => true,
+            (None, _) => true,
         };
         if !open || self.hardware.unmask(line.id).is_err() {
             return false;

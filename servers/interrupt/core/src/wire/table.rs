@@ -35,6 +35,8 @@ pub(super) struct LineMessage<H> {
     pub(super) event: CpuEvent,
     /// It moved, and the kernel still accepts the former CPU.
     pub(super) moving: bool,
+    /// The kernel was told to block it.
+    pub(super) blocked: bool,
     /// Events that the kernel had counted as blocked before it was held off.
     pub(super) missed: u64,
 }
