@@ -10,6 +10,7 @@
 //! | [`pci`] | a driver's device: BARs, configuration space, DMA memory |
 //! | [`store`] | where a device keeps its messages: the trait, its checks, the ready stores |
 //! | [`interrupt`] | [`Interrupt`](interrupt::Interrupt): slot, message and binding, owned |
+//! | [`wire`] | [`Wire`](wire::Wire): a line, owned |
 //! | [`wait`] | waiting on ports, plainly or `async` |
 //! | [`driver`] | one error type for a driver |
 //! | [`thread`] | more threads |
@@ -42,6 +43,7 @@ pub mod store;
 pub mod sys;
 pub mod thread;
 pub mod wait;
+pub mod wire;
 
 #[cfg(target_os = "none")]
 pub mod heap;

@@ -2,6 +2,7 @@
 
 use super::kernel::{self, Call, Return};
 use super::trace;
+use super::wires::Wires;
 use crate::sys;
 use alloc::collections::BTreeMap;
 use alloc::format;
@@ -10,8 +11,13 @@ use alloc::vec::Vec;
 use core::cell::RefCell;
 use tocsin_abi::{Handle, Rights, Trigger};
 use tocsin_proto::interrupt::{
+<<<<<<< HEAD
     ALLOC_MAX, Activated, Allocated, Contiguity, Description, DomainRow, Error, FaultCount,
     FaultWatch, Information, MessageId, MessageIds, RemapperKind, Request,
+=======
+    Activated, Allocated, Description, DomainRow, Error, FaultCount, FaultWatch, Information,
+    LineId, MessageId, MessageIds, RemapperKind, Request, Wiring,
+>>>>>>> 5e82152 (libsys: Wire, a line as a value)
 };
 use tocsin_proto::{Frame, Nothing, Reply, badge};
 
@@ -38,6 +44,7 @@ struct State {
     control: Handle,
     entries: BTreeMap<u64, Entry>,
     next: u64,
+    wires: Wires,
     /// What is raised at a fault, and how many there were.
     watch: Option<Handle>,
     faults: u64,
@@ -52,7 +59,7 @@ struct State {
 pub struct FakeInterrupts(Rc<RefCell<State>>);
 
 /// What clients get on a message.
-const RIGHTS: Rights = Rights::READ
+pub(super) const RIGHTS: Rights = Rights::READ
     .union(Rights::BIND)
     .union(Rights::SIGNAL)
     .union(Rights::DUPLICATE)
@@ -64,15 +71,24 @@ impl FakeInterrupts {
     #[must_use]
     pub fn new(limits: Limits) -> FakeInterrupts {
         let (control, entries) = (kernel::control(), BTreeMap::new());
+<<<<<<< HEAD
         let withheld = BTreeMap::new();
+=======
+>>>>>>> 5e82152 (libsys: Wire, a line as a value)
         let state = State {
             limits,
             control,
             entries,
             next: 0,
+<<<<<<< HEAD
             watch: None,
             faults: 0,
             withheld,
+=======
+            wires: Wires::default(),
+            watch: None,
+            faults: 0,
+>>>>>>> 5e82152 (libsys: Wire, a line as a value)
             fail: None,
         };
         FakeInterrupts(Rc::new(RefCell::new(state)))
@@ -116,6 +132,29 @@ impl FakeInterrupts {
         self.0.borrow().entries.values().filter(|entry| entry.is_active).count()
     }
 
+    /// Says how a line is wired. Nobody can open it before.
+    pub fn wire(&self, line: LineId, wiring: Wiring) {
+        self.0.borrow_mut().wires.wire(line, wiring);
+    }
+
+    /// A line comes, unless it is held. True when somebody was told.
+    #[must_use]
+    pub fn fire_line(&self, line: LineId) -> bool {
+        self.0.borrow_mut().wires.fire(line)
+    }
+
+    /// Owners of a line that were told and have not answered.
+    #[must_use]
+    pub fn waiting(&self, line: LineId) -> usize {
+        self.0.borrow().wires.waiting(line)
+    }
+
+    /// Wires that are open.
+    #[must_use]
+    pub fn open_wires(&self) -> usize {
+        self.0.borrow().wires.count()
+    }
+
     fn answer(&self, call: &Call) -> Return {
         let mut handles = Vec::new();
         let mut state = self.0.borrow_mut();
@@ -143,6 +182,9 @@ impl State {
             Request::Activate(_) => "activate".into(),
             Request::Deactivate(_) => "deactivate".into(),
             Request::Free(_) => "free".into(),
+            Request::WireOpen(ask) => format!("open {}", ask.line),
+            Request::WireClose(_) => "close".into(),
+            Request::WireAcknowledge(_) => "acknowledge".into(),
             other => format!("{other:?}"),
         });
         if let Some((left, error)) = self.fail.take() {
@@ -215,9 +257,13 @@ impl State {
                 Ok(information.frame())
             }
             Request::Faults(_) => Ok(FaultCount { faults: self.faults, own: 0 }.frame()),
-            // The model has no lines.
-            Request::WireOpen(_) | Request::WireClose(_) | Request::WireAcknowledge(_) => {
-                Err(Error::NotSupported)
+            Request::WireOpen(ask) => {
+                let opened = self.wires.open(self.control, ask, handles)?;
+                Ok(opened.frame())
+            }
+            Request::WireClose(ask) => self.wires.close(ask.id).map(|()| Nothing.frame()),
+            Request::WireAcknowledge(ask) => {
+                self.wires.acknowledge(ask.id).map(|()| Nothing.frame())
             }
             Request::WatchFaults(_) => {
                 let made = sys::message_create(self.control, 0, 0, u64::MAX);

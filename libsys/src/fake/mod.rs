@@ -17,6 +17,7 @@ mod kernel;
 pub(crate) mod machine;
 mod objects;
 mod pci_server;
+mod wires;
 
 pub use device::DeviceMemory;
 pub use interrupt_server::{FakeInterrupts, Limits};
