@@ -11,13 +11,8 @@ use alloc::vec::Vec;
 use core::cell::RefCell;
 use tocsin_abi::{Handle, Rights, Trigger};
 use tocsin_proto::interrupt::{
-<<<<<<< HEAD
     ALLOC_MAX, Activated, Allocated, Contiguity, Description, DomainRow, Error, FaultCount,
-    FaultWatch, Information, MessageId, MessageIds, RemapperKind, Request,
-=======
-    Activated, Allocated, Description, DomainRow, Error, FaultCount, FaultWatch, Information,
-    LineId, MessageId, MessageIds, RemapperKind, Request, Wiring,
->>>>>>> 5e82152 (libsys: Wire, a line as a value)
+    FaultWatch, Information, LineId, MessageId, MessageIds, RemapperKind, Request, Wiring,
 };
 use tocsin_proto::{Frame, Nothing, Reply, badge};
 
@@ -71,24 +66,16 @@ impl FakeInterrupts {
     #[must_use]
     pub fn new(limits: Limits) -> FakeInterrupts {
         let (control, entries) = (kernel::control(), BTreeMap::new());
-<<<<<<< HEAD
         let withheld = BTreeMap::new();
-=======
->>>>>>> 5e82152 (libsys: Wire, a line as a value)
         let state = State {
             limits,
             control,
             entries,
             next: 0,
-<<<<<<< HEAD
-            watch: None,
-            faults: 0,
-            withheld,
-=======
             wires: Wires::default(),
             watch: None,
             faults: 0,
->>>>>>> 5e82152 (libsys: Wire, a line as a value)
+            withheld,
             fail: None,
         };
         FakeInterrupts(Rc::new(RefCell::new(state)))
