@@ -1,8 +1,11 @@
 //! Between the protocol's words and the core's types.
 
-use interrupt_core::{AllocRequest, Contiguity, CpuEvent, CpuSet, Domain, EntryName, Error, Kind};
-use tocsin_proto::StoreKind;
+use interrupt_core::parent::Refusal;
+use interrupt_core::{
+    AllocRequest, Contiguity, CpuEvent, CpuSet, Domain, EntryName, Error, HardwareError, Kind,
+};
 use tocsin_proto::interrupt::{self, Activated, DomainRow, Information, RemapperKind};
+use tocsin_proto::{ErrorCode, StoreKind};
 
 /// The core's error as the protocol's.
 pub fn error(error: Error<tocsin_abi::Error>) -> interrupt::Error {
@@ -22,7 +25,19 @@ pub fn error(error: Error<tocsin_abi::Error>) -> interrupt::Error {
         // The kernel still drains a vector that the core believes to be free.
         Error::Kernel(Kernel::VectorInUse) => interrupt::Error::NoVectors,
         Error::Kernel(_) => interrupt::Error::BadState,
+        Error::Parent(refusal) | Error::Hardware(HardwareError::Parent(refusal)) => above(refusal),
         Error::Hardware(_) => interrupt::Error::Hardware,
+    }
+}
+
+/// What the server above answered, which is what its client hears too. To be without that
+/// server is to be without a remapper.
+fn above(refusal: Refusal) -> interrupt::Error {
+    match refusal {
+        Refusal::Gone => interrupt::Error::BadId,
+        Refusal::Code(code) => {
+            interrupt::Error::from_code(code).unwrap_or(interrupt::Error::Hardware)
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 //! A vector of x86 is one CPU's, and what it leads to another CPU is another vector. An INTID
 //! of aarch64 is the whole machine's, and may reach any CPU.
 
-use crate::{CpuEvent, Pair};
+use crate::{CpuEvent, EntryIndex, Pair};
 
 /// Authority over the machine's vectors and message objects.
 ///
@@ -20,6 +20,18 @@ pub trait KernelMessages {
     /// Makes a message object, *reserved*. `pair` is what its holder reads; `cookie` comes
     /// back in the orphaned and storm packets ([`crate::MessageId::bits`]).
     fn create(&mut self, pair: Pair, cookie: u64) -> Result<Self::Handle, Self::Error>;
+
+    /// The same for a message with this remapper entry. Where the entry is another server's
+    /// message, so is the object: its handle has come with the entry.
+    fn create_for(
+        &mut self,
+        entry: EntryIndex,
+        pair: Pair,
+        cookie: u64,
+    ) -> Result<Self::Handle, Self::Error> {
+        let _ = entry;
+        self.create(pair, cookie)
+    }
 
     /// *reserved* → *active*: `event` is this message's from now on. On a machine of INTIDs a
     /// message may have its own again before that has drained.

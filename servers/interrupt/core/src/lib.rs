@@ -15,6 +15,7 @@
 //! | [`vtd::DmaRegion`] | tables and queues in memory | all |
 //! | [`amdvi::EntryMemory`] | the same, with writes of 128 bits | [`amdvi::AmdViUnit`] |
 //! | [`its::TableMemory`] | memory for the tables of devices to come | [`its::ItsUnit`], [`amdvi::AmdViUnit`] |
+//! | [`parent::Connection`] | another interrupt server, called by its protocol | [`parent::Parent`] |
 //! | [`KernelMessages`] | the message-control system calls | [`Core`] |
 //! | [`wire::LineHardware`] | the chips that lines end at | [`wire::Wires`] |
 //! | [`wire::KernelLines`] | the system calls that only lines need | [`wire::Wires`] |
@@ -46,6 +47,7 @@ pub mod its;
 mod kernel;
 pub mod mbi;
 pub mod numbers;
+pub mod parent;
 mod remapper;
 mod server;
 pub mod vtd;
@@ -72,5 +74,5 @@ pub use remapper::{
 pub use server::{
     AllocRequest, Allocated, ClientDevices, ClientNode, ClientPolicy, Config, ConfigError,
     Contiguity, Core, Describe, Domain, Error, FaultOwner, Kind, MessageId, MessageInfo,
-    MessageNode, MessageState, Node, Place, ServerNode, Statistics, Step,
+    MessageNode, MessageState, Node, Place, ServerNode, Statistics, Step, SubsystemInfo,
 };

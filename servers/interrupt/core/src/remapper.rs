@@ -15,6 +15,7 @@
 use crate::direct_lpi::DirectLpiError;
 use crate::gicd::SpiError;
 use crate::its::ItsError;
+use crate::parent::Refusal;
 use crate::{EntryIndex, EntryName, Pair, RemapEntry, RequesterId, ReserveError, Source, Target};
 use core::fmt;
 
@@ -128,6 +129,9 @@ pub enum Binding {
     /// With its entry, and for good, its CPU as well: the pair holds the entry's own event and
     /// the CPU that takes it.
     EntryAndCpu,
+    /// When the server above says so, for as long as it says so: the pair is the parent's and
+    /// never changes, and every step of a life is the parent's too ([`crate::parent`]).
+    Parent,
     /// Never: no message can be had.
     Never,
 }
@@ -299,6 +303,8 @@ pub enum HardwareError {
     Spi(SpiError),
     /// What a redistributor did instead.
     DirectLpi(DirectLpiError),
+    /// What the server above said instead.
+    Parent(Refusal),
 }
 
 impl From<SpiError> for HardwareError {
@@ -356,6 +362,7 @@ impl fmt::Display for HardwareError {
             Self::Its(error) => error.fmt(f),
             Self::Spi(error) => error.fmt(f),
             Self::DirectLpi(error) => error.fmt(f),
+            Self::Parent(refusal) => refusal.fmt(f),
         }
     }
 }

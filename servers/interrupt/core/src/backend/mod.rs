@@ -8,6 +8,7 @@
 //! | [`Events`] over [`ItsUnit`](crate::its::ItsUnit) | a table for each device | the entry's own LPI; only the CPU is chosen |
 //! | [`MbiUnit`](crate::mbi::MbiUnit) | one pool for all devices | the entry's own SPI; only the CPU is chosen |
 //! | [`DirectLpiUnit`](crate::direct_lpi::DirectLpiUnit) | one pool for all devices | the entry's own LPI, on the CPU that the pair names |
+//! | [`Parent`](crate::parent::Parent) | the parent's messages | what the parent says |
 //! | [`Unequipped`] | none | none: nothing here could take a message |
 //!
 //! So a message takes up two numbers, and each back end says what they are: an *entry*, which
@@ -31,9 +32,11 @@ pub use vectors::{Vectored, VectorsError};
 
 use crate::its::DeviceId;
 use crate::numbers::CpuVectors;
+use crate::parent::{Above, Refusal, Step};
 use crate::{
-    Binding, Capabilities, CpuEvent, CpuIndex, CpuSet, Drained, EntryIndex, EventSource, Fault,
-    Flushed, HardwareError, Pair, Rearmed, RequesterId, Source, Unrouted, Written,
+    AllocRequest, Binding, Capabilities, ClientId, CpuEvent, CpuIndex, CpuSet, Drained, EntryIndex,
+    EventSource, Fault, Flushed, HardwareError, Pair, Rearmed, RequesterId, Source, Unrouted,
+    Written,
 };
 
 /// What stands between devices and CPUs, with the numbers that belong to it.
@@ -67,6 +70,18 @@ pub trait BackEnd {
     /// Takes `2^order` consecutive entries for what `sender` writes, off. Nothing is changed
     /// on failure.
     fn reserve(&mut self, sender: &Sender, order: u8) -> Result<Self::Block, ReserveError>;
+
+    /// The same, with all that the client asks for: the server above decides by that.
+    fn reserve_for(
+        &mut self,
+        client: ClientId,
+        request: &AllocRequest,
+        sender: &Sender,
+        order: u8,
+    ) -> Result<Self::Block, ReserveError> {
+        let _ = (client, request);
+        self.reserve(sender, order)
+    }
 
     /// The pair of an entry. Only where [`Binding::pair_names_cpu`] is the event looked at.
     fn compose(&self, entry: &Self::Entry, event: Option<CpuEvent>) -> Pair;
@@ -105,6 +120,25 @@ pub trait BackEnd {
     /// Makes hardware follow what `route`, `block` or `unroute` have written, and waits until
     /// requests that met the older contents have reached their CPU. The wait is bounded.
     fn flush(&mut self, unrouted: Unrouted) -> Result<Flushed, (Unrouted, HardwareError)>;
+
+    /// With [`Binding::Parent`] only: lets the server above take a step of a message's life.
+    fn forward(&mut self, entry: &Self::Entry, step: Step) -> Result<Above<Self::Lease>, Refusal> {
+        let _ = (entry, step);
+        Err(Refusal::LOST)
+    }
+
+    /// With [`Binding::Parent`] only: the client has its handle to an entry's message, and this
+    /// server is to keep none.
+    fn handed_on(&mut self, entry: &Self::Entry) {
+        let _ = entry;
+    }
+
+    /// With [`Binding::Parent`] only: what the server above counted against a client's device.
+    /// `None` where faults are this server's to read.
+    fn faults_above(&mut self, client: ClientId) -> Option<Result<u64, Refusal>> {
+        let _ = client;
+        None
+    }
 
     /// Gives an entry back for reuse by anyone.
     fn release(&mut self, entry: Self::Entry, drained: Drained);
@@ -227,4 +261,6 @@ pub enum ReserveError {
     NotSupported,
     /// Hardware did not follow.
     Hardware(HardwareError),
+    /// The server above said no.
+    Parent(Refusal),
 }

@@ -30,6 +30,7 @@ mod kernel;
 mod lines;
 mod machine;
 mod memory;
+mod parent;
 mod vtd;
 mod vtd_registers;
 
@@ -51,5 +52,6 @@ pub use machine::{
     ItsServer, Landed, MbiServer, PlainServer, VtdServer, fake_config, fake_device_id,
 };
 pub use memory::ModelRegion;
+pub use parent::{ModelParent, refusal};
 pub use vtd::{MessageOutcome, VtdModel, VtdOptions};
 pub use vtd_registers::ModelRegisters;

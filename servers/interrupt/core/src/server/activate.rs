@@ -2,6 +2,7 @@
 
 use super::table::State;
 use super::{Core, Error, MessageId, Outcome};
+use crate::parent::Step;
 use crate::{
     BackEnd, Binding, ClientId, CpuEvent, CpuSet, EventLease, HardwareError, KernelMessages,
     RemapEntry, Unrouted, Written,
@@ -19,6 +20,11 @@ impl<B: BackEnd, K: KernelMessages> Core<B, K> {
     /// `NoVectors` means that events of before the last `deactivate` are still on their way.
     pub fn activate(&mut self, client: impl Into<ClientId>, id: MessageId) -> Outcome<CpuEvent, K> {
         let slot = self.own(client, id)?;
+        if B::BINDING == Binding::Parent {
+            self.step_above(slot, Step::Activate)?;
+            let event = self.table.get(slot).lease.as_ref().map(EventLease::event);
+            return event.ok_or(Error::BadState);
+        }
         let record = self.table.get(slot);
         let (State::Reserved, Some(handle)) = (record.state, record.handle) else {
             return Err(Error::BadState);
@@ -107,6 +113,9 @@ impl<B: BackEnd, K: KernelMessages> Core<B, K> {
     /// has drained, the pair stays as it is.
     pub fn deactivate(&mut self, client: impl Into<ClientId>, id: MessageId) -> Outcome<(), K> {
         let slot = self.own(client, id)?;
+        if B::BINDING == Binding::Parent {
+            return self.step_above(slot, Step::Deactivate);
+        }
         let record = self.table.get(slot);
         let (State::Active | State::Blocked, Some(handle)) = (record.state, record.handle) else {
             return Err(Error::BadState);

@@ -2,6 +2,7 @@
 
 use super::table::State;
 use super::{Core, Error, MessageId, Outcome};
+use crate::parent::Step;
 use crate::{
     BackEnd, Binding, ClientId, CpuSet, EventLease, KernelMessages, RemapEntry, Unrouted, Written,
 };
@@ -25,6 +26,11 @@ impl<B: BackEnd, K: KernelMessages> Core<B, K> {
     ) -> Outcome<(), K> {
         let slot = self.own(client, id)?;
         let cpus = self.usable(cpus)?;
+        if B::BINDING == Binding::Parent {
+            self.step_above(slot, Step::SetAffinity(cpus))?;
+            self.table.get_mut(slot).cpus = cpus;
+            return Ok(());
+        }
         if self.binding(slot).pair_names_cpu() {
             // The pair names the CPU, and the pair is in the device.
             return Err(Error::NotSupported);

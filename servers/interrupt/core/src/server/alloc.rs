@@ -1,7 +1,7 @@
 //! Reserving messages.
 
 use super::table::{NONE, Record, State};
-use super::{AllocRequest, Allocated, Contiguity, Core, Error, Kind, Outcome};
+use super::{AllocRequest, Allocated, Contiguity, Core, Error, Outcome};
 use crate::{
     BackEnd, Binding, ClientId, CpuIndex, CpuSet, Drained, EventLease, KernelMessages, RemapEntry,
     ReserveError,
@@ -73,6 +73,9 @@ impl<B: BackEnd, K: KernelMessages> Core<B, K> {
             return Ok(());
         }
         self.make_room();
+        if B::BINDING == Binding::Parent && self.room(client, count).is_err() {
+            self.catch_up(client);
+        }
         self.room(client, count)
     }
 
@@ -88,6 +91,9 @@ impl<B: BackEnd, K: KernelMessages> Core<B, K> {
         if client.policy.quota.saturating_sub(client.held) < count {
             return Err(Error::QuotaExceeded);
         }
+        if let Some(number) = client.subsystem {
+            self.subsystem_room(number, count)?;
+        }
         if self.table.left() < count {
             return Err(Error::NoMessages);
         }
@@ -95,19 +101,35 @@ impl<B: BackEnd, K: KernelMessages> Core<B, K> {
     }
 
     /// Looks into the quarantine before it says no.
-    fn reserve(&mut self, client: u16, kind: Kind, order: u8) -> Outcome<B::Block, K> {
-        let sender = self.clients.get(client).sender(kind);
-        if let Ok(block) = self.back_end.reserve(&sender, order) {
+    #[inline]
+    fn reserve(&mut self, client: u16, request: &AllocRequest, order: u8) -> Outcome<B::Block, K> {
+        if let Ok(block) = self.try_reserve(client, request, order) {
             return Ok(block);
         }
-        self.reserve_with_room(client, kind, order)
+        self.reserve_with_room(client, request, order)
+    }
+
+    #[inline]
+    fn try_reserve(
+        &mut self,
+        client: u16,
+        request: &AllocRequest,
+        order: u8,
+    ) -> Result<B::Block, ReserveError> {
+        let client = self.clients.get(client);
+        let sender = client.sender(request.kind);
+        self.back_end.reserve_for(client.id, request, &sender, order)
     }
 
     #[cold]
-    fn reserve_with_room(&mut self, client: u16, kind: Kind, order: u8) -> Outcome<B::Block, K> {
+    fn reserve_with_room(
+        &mut self,
+        client: u16,
+        request: &AllocRequest,
+        order: u8,
+    ) -> Outcome<B::Block, K> {
         self.make_room();
-        let sender = self.clients.get(client).sender(kind);
-        self.back_end.reserve(&sender, order).map_err(reserve_error)
+        self.try_reserve(client, request, order).map_err(reserve_error)
     }
 
     fn alloc_singles(
@@ -118,7 +140,7 @@ impl<B: BackEnd, K: KernelMessages> Core<B, K> {
         out: &mut [Option<Allocated<K::Handle>>],
     ) -> Outcome<(), K> {
         for place in out {
-            let mut block = self.reserve(client, request.kind, 0)?;
+            let mut block = self.reserve(client, request, 0)?;
             let entry = block.next().ok_or(Error::NoEntries)?;
             *place = Some(self.make(client, request, cpus, entry)?);
         }
@@ -133,7 +155,7 @@ impl<B: BackEnd, K: KernelMessages> Core<B, K> {
         order: u8,
         out: &mut [Option<Allocated<K::Handle>>],
     ) -> Outcome<(), K> {
-        let block = self.reserve(client, request.kind, order)?;
+        let block = self.reserve(client, request, order)?;
         let mut made = Ok(());
         let mut cpus = cpus;
         let mut places = out.iter_mut();
@@ -172,7 +194,7 @@ impl<B: BackEnd, K: KernelMessages> Core<B, K> {
         entry: B::Entry,
     ) -> Outcome<Allocated<K::Handle>, K> {
         let lease = match B::BINDING {
-            Binding::Activation | Binding::Entry | Binding::Never => None,
+            Binding::Activation | Binding::Entry | Binding::Parent | Binding::Never => None,
             Binding::Pair | Binding::EntryAndCpu => match self.take_event(&entry, cpus) {
                 Ok(lease) => Some(lease),
                 Err(error) => {
@@ -186,7 +208,7 @@ impl<B: BackEnd, K: KernelMessages> Core<B, K> {
             return self.give_up(entry, lease, Error::NoMessages);
         };
         let id = self.table.id(slot);
-        let handle = match self.kernel.create(pair, id.bits()) {
+        let handle = match self.kernel.create_for(entry.index(), pair, id.bits()) {
             Ok(handle) => handle,
             Err(error) => {
                 self.table.kill(slot);
@@ -225,7 +247,9 @@ impl<B: BackEnd, K: KernelMessages> Core<B, K> {
         self.table.kill(slot);
         let record = self.table.get_mut(slot);
         debug_assert_eq!(record.state, State::Dying);
-        if let Some(handle) = record.handle
+        // A parent's message ends with the flush of its entry.
+        if B::BINDING != Binding::Parent
+            && let Some(handle) = record.handle
             && self.kernel.destroy(handle).is_ok()
         {
             record.handle = None;
@@ -255,5 +279,6 @@ fn reserve_error<E>(error: ReserveError) -> Error<E> {
         ReserveError::NoMemory => Error::NoMemory,
         ReserveError::NotSupported => Error::NotSupported,
         ReserveError::Hardware(error) => Error::Hardware(error),
+        ReserveError::Parent(refusal) => Error::Parent(refusal),
     }
 }

@@ -9,13 +9,17 @@
 
 use super::table::State;
 use super::{Core, Error, MessageId, Outcome};
-use crate::{BackEnd, ClientId, EventLease, KernelMessages};
+use crate::parent::Step;
+use crate::{BackEnd, Binding, ClientId, EventLease, KernelMessages};
 
 impl<B: BackEnd, K: KernelMessages> Core<B, K> {
     /// *active* → *blocked*: the event stays, no packet comes, the entry is off. A message
     /// that a storm has blocked becomes its owner's to unblock.
     pub fn block(&mut self, client: impl Into<ClientId>, id: MessageId) -> Outcome<(), K> {
         let slot = self.own(client, id)?;
+        if B::BINDING == Binding::Parent {
+            return self.step_above(slot, Step::Block);
+        }
         let record = self.table.get_mut(slot);
         if core::mem::take(&mut record.storm) {
             return Ok(());
@@ -41,6 +45,9 @@ impl<B: BackEnd, K: KernelMessages> Core<B, K> {
     /// *blocked* → *active*, and a packet, unless it is certain that nothing was missed.
     pub fn unblock(&mut self, client: impl Into<ClientId>, id: MessageId) -> Outcome<(), K> {
         let slot = self.own(client, id)?;
+        if B::BINDING == Binding::Parent {
+            return self.step_above(slot, Step::Unblock);
+        }
         self.reopen(slot)
     }
 

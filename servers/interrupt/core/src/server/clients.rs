@@ -64,6 +64,8 @@ pub(super) struct Client {
     pub(super) faults: u32,
     /// Writes of its own messages that were blocked because these were not active.
     pub(super) own_faults: u32,
+    /// The subsystem that it belongs to, if any.
+    pub(super) subsystem: Option<u16>,
 }
 
 impl Client {
@@ -137,6 +139,7 @@ impl Clients {
             registered: false,
             faults: 0,
             own_faults: 0,
+            subsystem: None,
         });
         Some(index)
     }

@@ -15,6 +15,8 @@
 //! | `release` | freeing, orphans, clients that are gone |
 //! | `direct` | messages of a device whose writes go past the remapper |
 //! | `event` | the remapper's own message |
+//! | `above` | the same steps, taken by a parent |
+//! | `subsystems` | sets of devices that another server looks after |
 //! | `faults` | whose fault a blocked message is |
 //! | `notice` | how a client hears of faults |
 //! | `describe` | the domain tree, as a whole |
@@ -25,6 +27,7 @@
 //! call, which can fail; the remapper's part after it cannot fail, it can only be late, and
 //! what is late waits in the quarantine.
 
+mod above;
 mod activate;
 mod affinity;
 mod alloc;
@@ -38,6 +41,7 @@ mod faults;
 mod notice;
 mod quarantine;
 mod release;
+mod subsystems;
 mod survey;
 mod table;
 mod types;
@@ -47,6 +51,7 @@ pub use clients::{ClientDevices, ClientPolicy};
 pub use config::{Config, ConfigError};
 pub use describe::{Describe, Domain, MessageInfo, Statistics};
 pub use faults::FaultOwner;
+pub use subsystems::SubsystemInfo;
 pub use survey::{ClientNode, MessageNode, Node, Place, ServerNode, Step};
 pub use types::{AllocRequest, Allocated, Contiguity, Error, Kind, MessageId, MessageState};
 
@@ -56,6 +61,7 @@ use clients::Clients;
 use event::FaultEvent;
 use notice::Notice;
 use quarantine::Quarantine;
+use subsystems::Subsystem;
 use table::Table;
 
 /// An operation's result.
@@ -70,6 +76,7 @@ pub struct Core<B: BackEnd, K: KernelMessages> {
     table: Table<B, K::Handle>,
     clients: Clients,
     quarantine: Quarantine<B>,
+    subsystems: Vec<Subsystem>,
     /// Which record an entry belongs to, for faults.
     by_entry: Vec<u32>,
     allow_unisolated: bool,
@@ -99,6 +106,7 @@ impl<B: BackEnd, K: KernelMessages> Core<B, K> {
             table: Table::new(config.messages).ok_or(no_memory)?,
             clients: Clients::new(config.clients, config.default_policy),
             quarantine: Quarantine::new(waiting).ok_or(no_memory)?,
+            subsystems: Vec::new(),
             by_entry,
             allow_unisolated: config.allow_unisolated,
             statistics: Statistics::default(),

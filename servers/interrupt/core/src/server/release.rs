@@ -2,7 +2,8 @@
 
 use super::table::{NONE, State};
 use super::{Core, Error, MessageId, Outcome};
-use crate::{BackEnd, ClientId, KernelMessages};
+use crate::parent::Step;
+use crate::{BackEnd, Binding, ClientId, KernelMessages};
 
 impl<B: BackEnd, K: KernelMessages> Core<B, K> {
     /// Ends a message. Its name means nothing from here on, every handle to it is revoked,
@@ -10,6 +11,9 @@ impl<B: BackEnd, K: KernelMessages> Core<B, K> {
     /// What is withheld of its block ends with it.
     pub fn free(&mut self, client: impl Into<ClientId>, id: MessageId) -> Outcome<(), K> {
         let slot = self.own(client, id)?;
+        if B::BINDING == Binding::Parent {
+            return self.step_above(slot, Step::Free);
+        }
         let record = self.table.get_mut(slot);
         if let Some(handle) = record.handle {
             self.kernel.destroy(handle).map_err(Error::Kernel)?;
@@ -54,13 +58,17 @@ impl<B: BackEnd, K: KernelMessages> Core<B, K> {
             }
             slot = next;
         }
+        self.leave(index);
         ended
     }
 
     /// Ends a message whatever the kernel says: what it refuses is tried again later.
     pub(super) fn end(&mut self, slot: u32) {
         let record = self.table.get_mut(slot);
-        if let Some(handle) = record.handle {
+        // A parent's message ends with the flush of its entry.
+        if B::BINDING != Binding::Parent
+            && let Some(handle) = record.handle
+        {
             if self.kernel.destroy(handle).is_ok() {
                 record.handle = None;
             } else if record.lease.is_some() {

@@ -1,5 +1,6 @@
 //! Requests, answers, errors.
 
+use crate::parent::Refusal;
 use crate::{CpuSet, HardwareError, Pair};
 use core::fmt;
 
@@ -132,6 +133,8 @@ pub enum Error<E> {
     Kernel(E),
     /// The remapper did not follow.
     Hardware(HardwareError),
+    /// The server above said no, in its own words.
+    Parent(Refusal),
 }
 
 impl<E: fmt::Debug> fmt::Display for Error<E> {
@@ -150,6 +153,7 @@ impl<E: fmt::Debug> fmt::Display for Error<E> {
             Error::BadArgument => f.write_str("a bad argument"),
             Error::Kernel(error) => write!(f, "the kernel refused: {error:?}"),
             Error::Hardware(error) => error.fmt(f),
+            Error::Parent(refusal) => refusal.fmt(f),
         }
     }
 }
