@@ -3,11 +3,12 @@
 use core::iter::repeat_n;
 
 use demo_core::{Arrival, Ledger, Raised, Rig, drill};
-use demo_driver::{Expected, Reporter, RigError, Stop, counters, hear, refused, row, silence_pin};
-use libsys::interrupt::{Activated, Interrupt, InterruptError, Interrupts};
-use libsys::object::{Port, now_ns};
+use demo_driver::{
+    Expected, Reporter, RigError, Stop, activate, counters, hear, refused, row, silence_pin,
+};
+use libsys::interrupt::Interrupts;
+use libsys::object::Port;
 use libsys::pci::Device as PciDevice;
-use libsys::proto::interrupt::Error as Refusal;
 use libsys::proto::pci::Enables;
 use libsys::proto::report::{Done, Standing, Summary};
 use libsys::startup::Environment;
@@ -24,10 +25,6 @@ const BY_HAND_TIMES: usize = 8;
 const FACTORIALS: [u32; 4] = [0, 1, 5, 12];
 /// Bursts of [`drill::BURST`].
 const BURSTS: usize = 4;
-
-/// How long to ask for a vector, and how long to wait between two times.
-const VECTOR_NS: u64 = 10_000_000_000;
-const RETRY_NS: u64 = 2_000_000;
 
 /// How the device is told to raise its message.
 #[derive(Clone, Copy)]
@@ -76,22 +73,6 @@ impl Rig for EduRig<'_> {
             }
         }
         Ok(heard)
-    }
-}
-
-/// Activates the interrupt. `lsi` takes every vector of the machine, again and again, to
-/// show what happens then; whoever needs one has to come back when some are free.
-fn activate(interrupt: &mut Interrupt, port: &Port) -> Result<Activated, Stop<DeviceError>> {
-    let deadline_ns = now_ns().saturating_add(VECTOR_NS);
-    loop {
-        match interrupt.activate() {
-            Err(InterruptError::Server(Refusal::NoVectors)) if now_ns() < deadline_ns => {}
-            other => return Ok(other?),
-        }
-        // Nothing can come yet: this only waits.
-        if hear(port, RETRY_NS)?.is_some() {
-            return Err(Stop::Unexpected("a packet came before the message was active"));
-        }
     }
 }
 

@@ -6,11 +6,10 @@
 use alloc::vec::Vec;
 
 use demo_core::{Arrival, Ledger, Raised, Rig, drill};
-use demo_driver::{Reporter, RigError, Stop, counters, hear, row, silence_pin};
-use libsys::interrupt::{Activated, Interrupt, InterruptError, Interrupts};
-use libsys::object::{Port, now_ns};
+use demo_driver::{Reporter, RigError, Stop, activate, counters, hear, row, silence_pin};
+use libsys::interrupt::{Interrupt, Interrupts};
+use libsys::object::Port;
 use libsys::pci::Device as PciDevice;
-use libsys::proto::interrupt::Error as Refusal;
 use libsys::proto::pci::Enables;
 use libsys::proto::report::{Done, Standing, Summary};
 use libsys::startup::Environment;
@@ -29,11 +28,6 @@ const QUEUES: u16 = 16;
 const FIRST_SLOT: u32 = 1;
 /// How often each slot is fired alone.
 const ROUNDS: u64 = 3;
-/// How long a vector is asked for, and how long between two times: another driver may hold
-/// them all for a while.
-const VECTOR_NS: u64 = 10_000_000_000;
-const RETRY_NS: u64 = 2_000_000;
-
 /// The controller and its queues by key.
 struct NvmeRig<'a> {
     controller: &'a Controller,
@@ -56,20 +50,6 @@ impl Rig for NvmeRig<'_> {
 
     fn next(&mut self, patience_ns: u64) -> Result<Option<Arrival>, Self::Error> {
         hear(self.port, patience_ns).map_err(RigError::Port)
-    }
-}
-
-/// Activates a slot, asking again while another driver has all vectors.
-fn activate(interrupt: &mut Interrupt, port: &Port) -> Result<Activated, Stop<DeviceError>> {
-    let deadline_ns = now_ns().saturating_add(VECTOR_NS);
-    loop {
-        match interrupt.activate() {
-            Err(InterruptError::Server(Refusal::NoVectors)) if now_ns() < deadline_ns => {}
-            other => return Ok(other?),
-        }
-        if hear(port, RETRY_NS)?.is_some() {
-            return Err(Stop::Unexpected("a packet came before its message was active"));
-        }
     }
 }
 

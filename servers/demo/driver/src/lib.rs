@@ -16,10 +16,11 @@ use core::fmt;
 
 use demo_core::{Account, Arrival, Counters};
 use libsys::abi::MessageStatus;
-use libsys::interrupt::{Activated, Interrupt};
+use libsys::interrupt::{Activated, Interrupt, InterruptError};
 use libsys::ipc::{AskError, ask};
 use libsys::object::{Port, now_ns};
 use libsys::pci::{Device, PciError};
+use libsys::proto::interrupt::Error as Refusal;
 use libsys::proto::pci::{Description, Error as PciRefusal, PinSet};
 use libsys::proto::report::{self, Done, Held, Hold, Line, Row, Standing, Summary};
 use libsys::proto::{Operation, StoreKind, Text};
@@ -185,6 +186,44 @@ pub fn hear(port: &Port, patience_ns: u64) -> Result<Option<Arrival>, Error> {
         Ok(_) => Err(Error::WrongType),
         Err(Error::TimedOut) => Ok(None),
         Err(error) => Err(error),
+    }
+}
+
+/// How long a vector is asked for, and how long between two times.
+const VECTOR_NS: u64 = 10_000_000_000;
+const RETRY_NS: u64 = 2_000_000;
+
+/// Activates a message. `lsi` takes every vector of the machine, again and again, to show what
+/// happens then; whoever needs one has to come back when some are free.
+///
+/// # Errors
+/// Any other refusal, `NoVectors` for ten seconds, or a packet: none can come yet.
+pub fn activate<D>(interrupt: &mut Interrupt, port: &Port) -> Result<Activated, Stop<D>> {
+    patiently(port, || interrupt.activate())
+}
+
+/// Moves a message to these CPUs (one bit each), while nothing raises it. Another vector is
+/// needed for that, as for [`activate`].
+///
+/// # Errors
+/// As [`activate`].
+pub fn move_to<D>(interrupt: &mut Interrupt, port: &Port, cpus: u64) -> Result<Activated, Stop<D>> {
+    patiently(port, || interrupt.set_affinity(cpus))
+}
+
+fn patiently<D>(
+    port: &Port,
+    mut ask: impl FnMut() -> Result<Activated, InterruptError>,
+) -> Result<Activated, Stop<D>> {
+    let deadline_ns = now_ns().saturating_add(VECTOR_NS);
+    loop {
+        match ask() {
+            Err(InterruptError::Server(Refusal::NoVectors)) if now_ns() < deadline_ns => {}
+            other => return Ok(other?),
+        }
+        if hear(port, RETRY_NS)?.is_some() {
+            return Err(Stop::Unexpected("a packet came that nothing has raised"));
+        }
     }
 }
 
