@@ -33,6 +33,9 @@ pub enum Grant {
     AmdVi,
     /// `ioapic`: the registers of the IO APICs that the MADT names: where a PC's wires end. One program only.
     IoApic,
+    /// `hpet`: the register page of a PC's HPET, and messages for its comparators: the interrupt server's endpoint comes with
+    /// it. One program only.
+    Hpet,
     /// `gic`: of an Arm machine's interrupt controller the parts that route messages: the distributor, the control frames of
     /// the redistributors and of the interrupt translation services. One program only.
     Gic,
@@ -74,6 +77,7 @@ impl Grant {
             | Grant::Vtd
             | Grant::AmdVi
             | Grant::IoApic
+            | Grant::Hpet
             | Grant::Gic
             | Grant::Ecam
             | Grant::PciWindow
@@ -113,6 +117,7 @@ impl Grant {
             | Grant::Device(name)
             | Grant::Mint(name)
             | Grant::Inspect(name) => Some(name),
+            Grant::Hpet => Some("interrupt"),
             _ => None,
         }
     }
@@ -127,6 +132,7 @@ impl fmt::Display for Grant {
             Grant::Vtd => f.write_str("vtd"),
             Grant::AmdVi => f.write_str("amdvi"),
             Grant::IoApic => f.write_str("ioapic"),
+            Grant::Hpet => f.write_str("hpet"),
             Grant::Gic => f.write_str("gic"),
             Grant::Ecam => f.write_str("ecam"),
             Grant::PciWindow => f.write_str("pci-window"),
@@ -184,6 +190,7 @@ impl FromStr for Grant {
                 "vtd" => Grant::Vtd,
                 "amdvi" => Grant::AmdVi,
                 "ioapic" => Grant::IoApic,
+                "hpet" => Grant::Hpet,
                 "gic" => Grant::Gic,
                 "ecam" => Grant::Ecam,
                 "pci-window" => Grant::PciWindow,

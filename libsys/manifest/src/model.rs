@@ -55,6 +55,9 @@ pub struct InterruptPolicy {
     pub storm_events: u32,
     /// Length of the window.
     pub storm_window_ms: u32,
+    /// A quirk: the HPET's messages go past the remapper, and nobody checks who writes them. Of no meaning where firmware
+    /// says what the remapper sees of them.
+    pub hpet_past_remapper: bool,
 }
 
 /// A program and what it gets.

@@ -84,6 +84,7 @@ struct InterruptSection {
     quota: u32,
     storm_events: u32,
     storm_window_ms: u32,
+    hpet_past_remapper: bool,
 }
 
 impl Default for InterruptSection {
@@ -93,6 +94,7 @@ impl Default for InterruptSection {
             quota: DEFAULT_QUOTA,
             storm_events: 0,
             storm_window_ms: 100,
+            hpet_past_remapper: false,
         }
     }
 }
@@ -161,6 +163,7 @@ pub fn from_toml(text: &str, beside: Quirks) -> Result<Manifest, SourceError> {
             quota,
             storm_events: file.interrupt.storm_events,
             storm_window_ms: file.interrupt.storm_window_ms,
+            hpet_past_remapper: file.interrupt.hpet_past_remapper,
         },
         servers,
         drivers,

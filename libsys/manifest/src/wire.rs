@@ -7,7 +7,7 @@ use crate::{Invalid, Manifest};
 
 /// What the module begins with. The last byte is the version: postcard does not describe itself, so a manifest of another
 /// version must not be read at all.
-pub const MAGIC: [u8; 8] = *b"TOCSINM\x04";
+pub const MAGIC: [u8; 8] = *b"TOCSINM\x05";
 
 /// Why a module is no manifest.
 #[derive(Clone, Debug, PartialEq, Eq)]

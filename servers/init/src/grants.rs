@@ -18,9 +18,10 @@ use tocsin_proto::badge;
 use crate::authority::Authority;
 use crate::fatal::{Context, Fatal};
 use crate::firmware::Firmware;
-use crate::hardware::{Device, Hardware, Uart};
+use crate::hardware::{Device, Hardware, Hpet, Uart};
 use crate::modules::Modules;
 use crate::pins;
+use crate::platform;
 
 /// What a driver's device gives it.
 pub struct Claimed {
@@ -84,6 +85,22 @@ impl<'a> Grants<'a> {
         self.endpoints.get(name).map(|made| made.caller.handle())
     }
 
+    /// Whether somebody was started who receives on this endpoint: only then will a call be
+    /// answered.
+    pub fn is_received(&self, name: &str) -> bool {
+        self.endpoints.get(name).is_some_and(|made| made.receiver.borrow().is_none())
+    }
+
+    /// The machine's timers.
+    pub fn hpet(&self) -> Option<&Hpet> {
+        self.hardware.hpet.as_ref()
+    }
+
+    /// Whether their messages go past the remapper, as the manifest says.
+    pub fn hpet_goes_past(&self) -> bool {
+        self.manifest.interrupt.hpet_past_remapper
+    }
+
     /// Gives a new process all that the manifest grants its program, `number` in the
     /// manifest's order.
     pub fn give(
@@ -99,6 +116,13 @@ impl<'a> Grants<'a> {
         let log = log_rights(program);
         if !log.is_empty() {
             spawner.grant("log", self.authority.log, log, 0).context("log")?;
+        }
+        if platform::is_client(program) {
+            let badge = platform::badge_of(number)?;
+            spawner
+                .grant("interrupt", self.find("interrupt")?, CALL, badge)
+                .context("interrupt")?;
+            self.introduce(program, number).context("interrupt")?;
         }
         for grant in &program.grants {
             self.give_one(spawner, grant, number, claimed).context(&grant.to_string())?;
@@ -143,6 +167,14 @@ impl<'a> Grants<'a> {
             Grant::Vtd => self.give_units(spawner)?,
             Grant::AmdVi => self.give_iommus(spawner)?,
             Grant::IoApic => devices(spawner, "ioapic", &self.hardware.io_apics)?,
+            Grant::Hpet => {
+                // A machine without an HPET has none to give; the server says so.
+                let Some(hpet) = &self.hardware.hpet else { return Ok(()) };
+                let values = (hpet.page.range.length(), hpet.offset);
+                spawner
+                    .grant_with("hpet", hpet.page.handle, READ_WRITE, 0, values)
+                    .context("grant")?;
+            }
             Grant::Gic => self.give_gic(spawner)?,
             Grant::Ecam => {
                 devices(spawner, "ecam", &self.hardware.ecam)?;

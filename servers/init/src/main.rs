@@ -13,6 +13,7 @@ mod grants;
 mod hardware;
 mod modules;
 mod pins;
+mod platform;
 mod power;
 mod probe;
 mod programs;

@@ -91,6 +91,10 @@ impl<'a> Programs<'a> {
             let slot = usize::try_from(packet.key).ok().and_then(|key| self.running.get_mut(key));
             if let Some(Running { name, child, claimed }) = slot.and_then(Option::take) {
                 drop(child);
+                if let Some(program) = self.manifest.program(&name) {
+                    // `slot` found it: the key is its number.
+                    self.grants.gone(program, packet.key as usize);
+                }
                 return Dead { name, code: packet.value, claimed };
             }
         }

@@ -4,6 +4,7 @@
 
 mod amdvi;
 mod arm;
+mod hpet;
 mod ioapic;
 mod memory;
 mod pci;
@@ -20,6 +21,7 @@ use tocsin_manifest::COM1;
 
 pub use amdvi::Iommus;
 pub use arm::Gic;
+pub use hpet::Hpet;
 pub use vtd::Unit;
 
 use crate::authority::Authority;
@@ -55,6 +57,8 @@ pub struct Hardware {
     pub iommus: Iommus,
     /// The pages of a PC's IO APICs, in the order of the MADT.
     pub io_apics: Vec<Device>,
+    /// A PC's timers.
+    pub hpet: Option<Hpet>,
     /// An Arm machine's interrupt controller.
     pub gic: Option<Gic>,
     /// Configuration space: one for each entry of the MCFG, or each host bridge of the tree.
@@ -73,6 +77,7 @@ impl Hardware {
             units: Vec::new(),
             iommus: Iommus::default(),
             io_apics: Vec::new(),
+            hpet: None,
             gic: None,
             ecam: Vec::new(),
             windows: Vec::new(),
@@ -93,6 +98,7 @@ impl Hardware {
                     hardware.iommus = Iommus::find(authority, &blob, &mut taken);
                     if authority.has_ioports() {
                         hardware.io_apics = ioapic::pages(authority, &blob, &mut taken);
+                        hardware.hpet = Hpet::find(authority, &blob, &mut taken);
                     }
                     hardware.windows = pci::windows_by_exclusion(authority, &taken);
                 }
