@@ -2,7 +2,7 @@
 //! for messages, and two devices to raise them with.
 
 use alloc::vec::Vec;
-use init_control::{ClientGone, Release, SYSTEM_BADGE, SetDevice, SetQuota, Writes};
+use init_control::{ClientGone, Release, SYSTEM_BADGE, SetDevice, SetQuota, SetWire, Writes};
 use libsys::ipc::{AskError, ask, ask_with, call};
 use libsys::map::Mapping;
 use libsys::pci::{Device, MappedBar};
@@ -10,7 +10,8 @@ use libsys::sys;
 use tocsin_abi::message::MessageStatus;
 use tocsin_abi::{Error, Handle, Rights};
 use tocsin_proto::interrupt::{
-    self as irq, Activated, Alloc, Contiguity, Information, MessageId, MessageRow,
+    self as irq, Acknowledge, Activated, Alloc, Contiguity, Information, LineId, MessageId,
+    MessageRow, WireMode, Wiring,
 };
 use tocsin_proto::pci::{Claim, Enables, MsiMask, MsiUnmask, MsiWrite};
 use tocsin_proto::{StoreKind, badge};
@@ -128,6 +129,31 @@ impl Client {
         ask(self.h(), &irq::SetAffinity { id, cpus })
     }
 
+    /// As init or pci: this client may open a line. What the server says to it.
+    pub fn set_wire(&self, line: LineId, wiring: Wiring) -> Result<u32, Error> {
+        let request = SetWire { client: self.requester.into(), line, wiring };
+        Ok(call(self.system.h(), SetWire::LABEL, &request.words(), &[])?.label)
+    }
+
+    /// Opens a line on any CPU.
+    pub fn wire(&self, line: LineId, wiring: Wiring, mode: WireMode) -> Result<OpenWire, IrqError> {
+        let request = irq::WireOpen { line, wiring, mode, cpus: irq::ANY_CPU };
+        let (opened, mut handles) = ask_with(self.h(), &request, &[])?;
+        let none = AskError::Malformed(tocsin_proto::DecodeError::WrongHandles);
+        let message = Own::of(handles.pop().ok_or(none)?.leak());
+        Ok(OpenWire { id: opened.id, acknowledge: opened.acknowledge, message })
+    }
+
+    /// Gives it back.
+    pub fn close_wire(&self, id: MessageId) -> Result<(), IrqError> {
+        ask(self.h(), &irq::WireClose { id }).map(drop)
+    }
+
+    /// Says to the server that its device is served.
+    pub fn acknowledge(&self, id: MessageId) -> Result<(), IrqError> {
+        ask(self.h(), &irq::WireAcknowledge { id }).map(drop)
+    }
+
     /// Every row that the server shows of its messages.
     pub fn described(&self) -> Result<Vec<MessageRow>, IrqError> {
         Ok(inspect::messages(&inspect::walk(self.h(), irq::Cursor::START)?.0))
@@ -178,6 +204,30 @@ impl Client {
             }
             kit::sleep(5_000_000);
         }
+    }
+}
+
+/// A line that a client has. Closing the handle is the driver's death, as far as the servers
+/// can see.
+#[derive(Debug)]
+pub struct OpenWire {
+    /// At the interrupt server.
+    pub id: MessageId,
+    /// Whom to tell that a level's cause is gone.
+    pub acknowledge: Acknowledge,
+    /// The message object.
+    pub message: Own,
+}
+
+impl OpenWire {
+    /// Its level's cause is gone.
+    pub fn answer(&self, client: &Client) -> Outcome {
+        match self.acknowledge {
+            Acknowledge::Nobody => {}
+            Acknowledge::Kernel => drop(sys::message_acknowledge(self.message.h())?),
+            Acknowledge::Server => client.acknowledge(self.id)?,
+        }
+        Ok(())
     }
 }
 
@@ -304,6 +354,16 @@ impl Edu {
     /// Raises an interrupt and takes it back at the device.
     pub fn raise(&self) {
         self.registers().write32(0x60, 1);
+        self.registers().write32(0x64, 1);
+    }
+
+    /// Wants something, until it is served.
+    pub fn want(&self) {
+        self.registers().write32(0x60, 1);
+    }
+
+    /// Is served.
+    pub fn serve(&self) {
         self.registers().write32(0x64, 1);
     }
 

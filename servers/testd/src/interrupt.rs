@@ -56,7 +56,7 @@ fn interrupt_badge_zero_is_no_client(ctx: &Ctx) -> Outcome {
     let not_a_client = Error::NotAClient as u32;
     for badge in [0, 1, 0xffff, 1 << 32 | 1 << 16, 1 << 34 | 1 << 16, 3 << 40, u64::MAX] {
         let client = kit::badged(server, Rights::CALL, badge)?;
-        for label in 0..16 {
+        for label in 0..40 {
             let label = call(client.h(), label, &[0; 3], &[])?.label;
             same(label, not_a_client, format_args!("badge {badge:#x}"))?;
         }
@@ -80,7 +80,7 @@ fn interrupt_garbage_changes_nothing(ctx: &Ctx) -> Outcome {
         let words: Vec<u64> = (0..next() % 65).map(|_| next() >> (next() % 64)).collect();
         let handles = [(port.h(), Rights::SIGNAL); 2];
         let count = if next() % 4 == 0 { (next() % 3) as usize } else { 0 };
-        let label = if next() % 2 == 0 { next() % 16 } else { next() } as u32;
+        let label = if next() % 2 == 0 { next() % 40 } else { next() } as u32;
         // A random request may be a good one: then it is given back below.
         let reply = call(client.h(), label, &words, &handles[..count])?;
         good += u32::from(reply.label == 0);
@@ -187,7 +187,7 @@ fn interrupt_bad_arguments_are_refused(ctx: &Ctx) -> Outcome {
     denied(client.alloc(StoreKind::PciMsi, 1, 0), Error::BadArgument, "no CPU")?;
     let nowhere = 1 << 63;
     denied(client.alloc(StoreKind::PciMsi, 1, nowhere), Error::BadArgument, "a CPU that is not")?;
-    for words in [[0, 1, ANY_CPU], [9, 1, ANY_CPU], [1, 0, ANY_CPU], [1, 6, ANY_CPU]] {
+    for words in [[0, 1, ANY_CPU], [9, 1, ANY_CPU], [1, 0, ANY_CPU], [1, 7, ANY_CPU]] {
         let label = call(client.h(), 1, &words, &[])?.label;
         same(label, Error::Malformed as u32, format_args!("alloc {words:?}"))?;
     }

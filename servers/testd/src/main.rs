@@ -38,6 +38,7 @@ mod timer;
 mod vector;
 mod victim;
 mod watch;
+mod wire;
 mod worker;
 mod zoo;
 
@@ -68,8 +69,15 @@ const KERNEL: &[&[Test]] = &[
 ];
 
 /// Tests of the servers, and of devices through them.
-const SERVERS: &[&[Test]] =
-    &[interrupt::TESTS, watch::TESTS, inspect::TESTS, pci::TESTS, store::TESTS, device::TESTS];
+const SERVERS: &[&[Test]] = &[
+    interrupt::TESTS,
+    watch::TESTS,
+    wire::TESTS,
+    inspect::TESTS,
+    pci::TESTS,
+    store::TESTS,
+    device::TESTS,
+];
 
 /// What the hostile server may not achieve.
 const HOSTILE: &[&[Test]] = &[hostile::TESTS];

@@ -13,8 +13,8 @@ use crate::kit::{self, Ctx, Own};
 crate::tests![fault_watch_is_its_clients_alone, fault_watch_takes_nothing_of_the_quota];
 
 /// Requester ids on a bus that the machine does not have.
-const GHOST: u16 = 0xfe20;
-const OTHER_GHOST: u16 = 0xfe28;
+const GHOST: u16 = 0xfe40;
+const OTHER_GHOST: u16 = 0xfe48;
 
 fn watch(client: &Client) -> Result<Own, Failure> {
     let (FaultWatch, mut handles) = ask_with(client.h(), &WatchFaults, &[])?;

@@ -7,7 +7,7 @@
 //! that, and the machine code [`RETURN`]; of the vector space [`VECTORS_ARE_SHARED`],
 //! [`LAST_VECTOR`], [`NO_VECTORS`] that no device can have although they may lie within,
 //! [`first_quiet_vector`] of a long row that no device of ours raises, [`vectors`], all or
-//! very many, and [`can_be_level`]; and [`forged_pairs`], that nobody was given, made after one that somebody was.
+//! very many, and [`can_be_level`]; and [`UNUSED_LINE`], an interrupt line that no device of ours has; and [`forged_pairs`], that nobody was given, made after one that somebody was.
 
 #[cfg_attr(target_arch = "x86_64", path = "x86_64.rs")]
 #[cfg_attr(target_arch = "aarch64", path = "aarch64/mod.rs")]

@@ -14,6 +14,9 @@ const UNDEFINED: Fate = Fate::Fault(6);
 const PROTECTION: Fate = Fate::Fault(13);
 const PAGE: Fate = Fate::Fault(DATA_FAULT);
 
+/// ISA 13 was the coprocessor's, and no device of ours asserts it.
+pub const UNUSED_LINE: u32 = 13;
+
 /// Code of a load or store that is not allowed: a page fault.
 pub const DATA_FAULT: u64 = 14;
 /// Code of an instruction that must not be fetched: a page fault as well.

@@ -19,6 +19,9 @@ pub const DATA_FAULT: u64 = 0x24;
 /// Code of an instruction that must not be fetched: an instruction abort.
 pub const FETCH_FAULT: u64 = 0x20;
 
+/// An SPI behind all those that QEMU's `virt` has given to devices.
+pub const UNUSED_LINE: u32 = 200;
+
 /// Vectors are INTIDs.
 pub const VECTORS_ARE_SHARED: bool = true;
 /// The kernel knows INTIDs of 16 bits.
