@@ -4,8 +4,8 @@ mod common;
 
 use common::tree::{Node, virt};
 use tocsin_firmware::arm::{
-    Affinity, Conduit, Console, ConsoleKind, Error, Fault, Its, ItsName, MAX_CPUS, Mbi, Part,
-    Platform, Range, Redistributors,
+    Affinity, Conduit, Console, ConsoleKind, DirectMessages, Error, Fault, Its, ItsName, MAX_CPUS,
+    Mbi, Part, Platform, Range, Redistributors,
 };
 
 fn read(root: &Node) -> Platform {
@@ -174,6 +174,34 @@ fn message_based_interrupts_are_shown() {
     assert_eq!(platform.notes, [wrong(Part::Mbi, Fault::TooMany { kept: 4 })]);
     let platform = with(&|gic: Node| gic.cells("mbi-alias", &[1, 2, 3]));
     assert_eq!((platform.gic.mbi.alias, platform.notes.len()), (None, 1));
+    // Devices would have to write somewhere else, nobody knows where.
+    let lost = |gic: Node| {
+        gic.flag("msi-controller").cells("mbi-ranges", &[256, 64]).cells("mbi-alias", &[1, 2, 3])
+    };
+    assert_eq!(with(&lost).gic.direct_messages(), None);
+}
+
+/// Which way messages take without an ITS is said, and never follows from its absence.
+#[test]
+fn messages_without_an_its_are_chosen_by_property() {
+    let with = |change: &dyn Fn(Node) -> Node| read(&virt().change(GIC, change));
+    let ranges = |gic: Node| gic.cells("mbi-ranges", &[256, 64]);
+    assert_eq!(with(&|gic| gic).gic.direct_messages(), None);
+    assert_eq!(with(&|gic| gic.flag("msi-controller")).gic.direct_messages(), None);
+    let spis = with(&|gic| ranges(gic.flag("msi-controller")));
+    assert_eq!((spis.gic.direct_messages(), spis.notes.len()), (Some(DirectMessages::Spis), 0));
+    let lpis = with(&|gic| gic.flag("msi-controller").flag("tocsin,direct-lpi"));
+    assert_eq!((lpis.gic.direct_messages(), lpis.notes.len()), (Some(DirectMessages::Lpis), 0));
+    // The extra property tells the two apart where both could be.
+    let both = with(&|gic| ranges(gic.flag("msi-controller").flag("tocsin,direct-lpi")));
+    assert_eq!(both.gic.direct_messages(), Some(DirectMessages::Lpis));
+    let neither = with(&|gic| ranges(gic.flag("tocsin,direct-lpi")));
+    assert_eq!(neither.gic.direct_messages(), None);
+    let without = |what| wrong(Part::Mbi, Fault::Without { what, other: "`msi-controller`" });
+    assert_eq!(neither.notes, [without("`tocsin,direct-lpi`"), without("`mbi-ranges`")]);
+    let shown =
+        "message-based interrupts: `mbi-ranges` is there without `msi-controller`, and is left out";
+    assert_eq!(neither.notes[1].to_string(), shown);
 }
 
 #[test]

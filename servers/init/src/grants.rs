@@ -18,7 +18,7 @@ use tocsin_proto::badge;
 use crate::authority::Authority;
 use crate::fatal::{Context, Fatal};
 use crate::firmware::Firmware;
-use crate::hardware::{Device, Hardware, Hpet, Uart};
+use crate::hardware::{Device, Hardware, Hpet, Messages, Uart};
 use crate::modules::Modules;
 use crate::pins;
 use crate::platform;
@@ -276,6 +276,17 @@ impl<'a> Grants<'a> {
             device(spawner, &format!("gicr{cpu}"), frame)?;
         }
         devices(spawner, "its", &gic.its)?;
+        match &gic.messages {
+            None => {}
+            Some(Messages::Lpis) => spawner.value("direct-lpi", 1, 0).context("direct-lpi")?,
+            Some(Messages::Spis { ranges, frame }) => {
+                spawner.value("mbi", ranges.len() as u64, *frame).context("mbi")?;
+                for (place, (first, count)) in ranges.iter().enumerate() {
+                    let name = format!("mbi{place}");
+                    spawner.value(&name, (*first).into(), (*count).into()).context(&name)?;
+                }
+            }
+        }
         if let Some((memory, bytes)) = &gic.memory {
             let rights = READ_WRITE | Rights::ADDRESS;
             let values = (*bytes, 0);

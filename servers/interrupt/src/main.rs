@@ -67,7 +67,7 @@ fn run(env: &Startup, endpoint: &Endpoint, control: Handle) -> Result<(), Error>
     sys::control_bind(control, port.handle())?;
     let pulse = Pulse::new(&port)?;
     let policy = Policy::new(env);
-    let found = find::remapper(env, &machine, MESSAGES);
+    let found = find::remapper(env, &machine, MESSAGES, policy.allow_unisolated);
     let lines = if machine.shares_events {
         find::spis(env, &machine).map_or(Lines::None, Lines::Spis)
     } else {
@@ -89,6 +89,8 @@ fn run(env: &Startup, endpoint: &Endpoint, control: Handle) -> Result<(), Error>
             let back_end = Events::new(unit, machine.cpus()).ok_or(Error::NoMemory)?;
             service.run(back_end, RemapperKind::Its)
         }
+        Ok(Found::DirectLpi(unit)) => service.run(unit, RemapperKind::DirectLpi),
+        Ok(Found::Mbi(unit)) => service.run(unit, RemapperKind::Mbi),
         Err(why) => service.run_without(&why, &machine),
     }
 }

@@ -93,7 +93,7 @@ impl DmaRegion for Region {
     }
 }
 
-/// A frame of an ITS or a redistributor, mapped as device memory.
+/// A frame of an ITS, a redistributor or a distributor, mapped as device memory.
 pub struct Frame(pub Mapping);
 
 impl ItsRegisters for Frame {

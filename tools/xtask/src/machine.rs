@@ -48,6 +48,8 @@ pub struct Machine {
     pub board: Vec<String>,
     pub memory_mib: u32,
     pub media: Media,
+    /// A device tree instead of QEMU's own.
+    pub tree: Option<PathBuf>,
     /// What a scenario adds.
     pub extra: Vec<OsString>,
 }
@@ -72,6 +74,9 @@ impl Machine {
                 words.extend(self.disk(image));
             }
             Media::Bios { image } => words.extend(self.disk(image)),
+        }
+        if let Some(tree) = &self.tree {
+            words.extend(["-dtb".into(), tree.into()]);
         }
         words.extend(self.extra.iter().cloned());
         words
@@ -107,6 +112,7 @@ mod tests {
             board: vec!["-M".into(), "q35".into()],
             memory_mib: 128,
             media,
+            tree: None,
             extra: vec!["-icount".into(), "shift=0".into()],
         };
         machine.arguments().into_iter().map(|word| word.into_string().expect("text")).collect()

@@ -21,7 +21,8 @@ pub enum Part {
     Console,
     /// Power State Coordination Interface.
     Psci,
-    /// Interrupts by writes to the distributor (`mbi-ranges`, `mbi-alias`).
+    /// Interrupts by writes to the distributor (`mbi-ranges`, `mbi-alias`), or to redistributors
+    /// (`tocsin,direct-lpi`).
     Mbi,
     /// A PCI host bridge's configuration space.
     PciHost,
@@ -77,6 +78,13 @@ pub enum Fault {
         /// How many are kept.
         kept: usize,
     },
+    /// One property is nothing without another.
+    Without {
+        /// Which is there.
+        what: &'static str,
+        /// Which is not.
+        other: &'static str,
+    },
     /// An ACPI table about it is broken.
     Table(AcpiError),
 }
@@ -118,6 +126,9 @@ impl fmt::Display for Fault {
             Self::NotReachable => write!(f, "no `ranges` lead from it to the CPU"),
             Self::BadValue { what, value } => write!(f, "{what} cannot be {value:#x}"),
             Self::TooMany { kept } => write!(f, "there are more than {kept}, the rest is left out"),
+            Self::Without { what, other } => {
+                write!(f, "{what} is there without {other}, and is left out")
+            }
             Self::Table(error) => error.fmt(f),
         }
     }

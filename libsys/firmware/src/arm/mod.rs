@@ -21,8 +21,8 @@ pub(crate) use acpi::its_of;
 pub use error::{Error, Fault, Part};
 pub(crate) use interrupt::Specifiers;
 pub use platform::{
-    Affinity, Conduit, Console, ConsoleKind, Cpu, Gic, Its, ItsName, Mbi, Platform, Range,
-    Redistributors,
+    Affinity, Conduit, Console, ConsoleKind, Cpu, DirectMessages, Gic, Its, ItsName, Mbi, Platform,
+    Range, Redistributors,
 };
 pub(crate) use tree::its_nodes;
 

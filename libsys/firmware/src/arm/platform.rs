@@ -115,6 +115,15 @@ pub struct Mbi {
     pub msi_controller: bool,
 }
 
+/// How a GIC itself takes messages of devices: what firmware says, which hardware may contradict.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DirectMessages {
+    /// The distributor takes them, as SPIs ([`Mbi`]).
+    Spis,
+    /// The redistributors take them, as LPIs.
+    Lpis,
+}
+
 /// The interrupt controller.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Gic {
@@ -128,6 +137,26 @@ pub struct Gic {
     pub its: Vec<Its, MAX_ITS>,
     /// What firmware says about messages without an ITS.
     pub mbi: Mbi,
+    /// The redistributors take messages without an ITS (`tocsin,direct-lpi`: the GIC's binding has no
+    /// property for it, see [`Gic::direct_messages`]).
+    pub direct_lpis: bool,
+}
+
+impl Gic {
+    /// How the GIC itself takes messages, if firmware says that it does. It is never guessed: that there is no ITS
+    /// says nothing. The GIC's node is an `msi-controller`, and then one property tells which of the two it is:
+    /// `tocsin,direct-lpi` (empty) for LPIs at the redistributors, else `mbi-ranges` for SPIs at the distributor.
+    pub fn direct_messages(&self) -> Option<DirectMessages> {
+        if !self.mbi.msi_controller {
+            None
+        } else if self.direct_lpis {
+            Some(DirectMessages::Lpis)
+        } else if !self.mbi.ranges.is_empty() {
+            Some(DirectMessages::Spis)
+        } else {
+            None
+        }
+    }
 }
 
 /// What a console is.
@@ -178,6 +207,7 @@ impl Platform {
             redistributors: Vec::new(),
             its: Vec::new(),
             mbi: Mbi::default(),
+            direct_lpis: false,
         };
         Self {
             gic,

@@ -16,6 +16,8 @@ pub(super) const GIC_V3: &[&str] = &["arm,gic-v3"];
 /// Interrupt controllers of version 2: recognized, so that the kernel can say that it needs a newer one.
 const GIC_V2: &[&str] = &["arm,gic-400", "arm,cortex-a15-gic", "arm,cortex-a9-gic"];
 const ITS: &[&str] = &["arm,gic-v3-its"];
+/// Selects LPIs without an ITS. The GIC's binding knows `msi-controller` and `mbi-ranges` only, so this one is ours.
+const DIRECT_LPI: &str = "tocsin,direct-lpi";
 const TIMER: &[&str] = &["arm,armv8-timer", "arm,armv7-timer"];
 const PSCI: &[&str] = &["arm,psci-1.0", "arm,psci-0.2"];
 
@@ -112,6 +114,7 @@ impl Platform {
 
     fn read_mbi(&mut self, gic: &Place<'_>) {
         self.gic.mbi.msi_controller = gic.property("msi-controller").is_some();
+        self.gic.direct_lpis = gic.property(DIRECT_LPI).is_some();
         if let Some(ranges) = gic.property("mbi-ranges") {
             let (pairs, rest) = ranges.value().as_chunks::<8>();
             let mut numbers = pairs.iter().map(|pair| {
@@ -139,7 +142,18 @@ impl Platform {
             let page = address.ok_or(Fault::BadValue { what: "`mbi-alias`", value: 0 });
             match page.and_then(|address| gic.translate(address, 0x1_0000)) {
                 Ok(address) => self.gic.mbi.alias = Some(address),
-                Err(fault) => self.note(Part::Mbi, fault),
+                Err(fault) => {
+                    // Where devices must write to is not known: not the distributor's own page.
+                    self.gic.mbi.ranges.clear();
+                    self.note(Part::Mbi, fault);
+                }
+            }
+        }
+        if !self.gic.mbi.msi_controller {
+            let spis = !self.gic.mbi.ranges.is_empty();
+            let named = [(self.gic.direct_lpis, "`tocsin,direct-lpi`"), (spis, "`mbi-ranges`")];
+            for (_, what) in named.into_iter().filter(|(there, _)| *there) {
+                self.note(Part::Mbi, Fault::Without { what, other: "`msi-controller`" });
             }
         }
     }

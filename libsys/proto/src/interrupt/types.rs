@@ -118,12 +118,23 @@ pub enum RemapperKind {
     Its = 2,
     /// An AMD IOMMU: each device has entries of its own.
     AmdVi = 3,
+    /// A GICv3's redistributors, without an ITS: not isolated, and each message stays on the
+    /// CPU that it was reserved for.
+    DirectLpi = 4,
+    /// A GICv3's distributor, which takes messages as SPIs: not isolated.
+    Mbi = 5,
 }
 
 impl RemapperKind {
     /// Every kind.
-    pub const ALL: [RemapperKind; 4] =
-        [RemapperKind::None, RemapperKind::VtD, RemapperKind::Its, RemapperKind::AmdVi];
+    pub const ALL: [RemapperKind; 6] = [
+        RemapperKind::None,
+        RemapperKind::VtD,
+        RemapperKind::Its,
+        RemapperKind::AmdVi,
+        RemapperKind::DirectLpi,
+        RemapperKind::Mbi,
+    ];
 
     /// The kind with this number.
     ///
@@ -142,6 +153,8 @@ impl RemapperKind {
             RemapperKind::VtD => "VT-d",
             RemapperKind::Its => "ITS",
             RemapperKind::AmdVi => "AMD-Vi",
+            RemapperKind::DirectLpi => "Direct LPI",
+            RemapperKind::Mbi => "MBI",
         }
     }
 }

@@ -9,7 +9,7 @@ use libsys::object::Memory;
 use libsys::println;
 use tocsin_abi::Rights;
 use tocsin_abi::limits::{MAX_MEMORY_BYTES, PAGE_BYTES};
-use tocsin_firmware::arm::{Affinity, ConsoleKind, Platform};
+use tocsin_firmware::arm::{Affinity, ConsoleKind, DirectMessages, Platform};
 
 use super::{Device, Uart, memory, slice};
 use crate::authority::Authority;
@@ -27,6 +27,35 @@ pub struct Gic {
     pub its: Vec<Device>,
     /// RAM for all their tables and queues, and its size.
     pub memory: Option<(Memory, u64)>,
+    /// How the GIC itself takes messages, where firmware says that it does.
+    pub messages: Option<Messages>,
+}
+
+/// Messages without an ITS. What is granted for them are values alone: their registers are
+/// those of the distributor and the redistributors.
+pub enum Messages {
+    /// SPIs: INTIDs by range, and where devices write to.
+    Spis {
+        /// First INTID and how many.
+        ranges: Vec<(u32, u32)>,
+        /// The frame.
+        frame: u64,
+    },
+    /// LPIs at the redistributors.
+    Lpis,
+}
+
+impl Messages {
+    fn of(platform: &Platform) -> Option<Self> {
+        let gic = &platform.gic;
+        Some(match gic.direct_messages()? {
+            DirectMessages::Spis => Self::Spis {
+                ranges: gic.mbi.ranges.iter().copied().collect(),
+                frame: gic.mbi.alias.unwrap_or(gic.distributor.base),
+            },
+            DirectMessages::Lpis => Self::Lpis,
+        })
+    }
 }
 
 impl Gic {
@@ -34,8 +63,13 @@ impl Gic {
     pub fn find(authority: &Authority, probe: &Probe<'_>, platform: &Platform) -> Option<Self> {
         let found = platform.gic.distributor;
         let distributor = slice(authority, Range::new(found.base, found.size), "distributor")?;
-        let mut gic =
-            Self { distributor, redistributors: Vec::new(), its: Vec::new(), memory: None };
+        let mut gic = Self {
+            distributor,
+            redistributors: Vec::new(),
+            its: Vec::new(),
+            memory: None,
+            messages: Messages::of(platform),
+        };
         for cpu in 0..authority.cpus() {
             let Ok(id) = authority.hardware_id(cpu) else { continue };
             let id = Affinity::from_bits(id);
@@ -60,10 +94,11 @@ impl Gic {
         }
         if gic.its.is_empty() {
             println!("init: no ITS: this machine has nothing that translates messages of devices");
-        } else {
+        }
+        if !gic.its.is_empty() || matches!(gic.messages, Some(Messages::Lpis)) {
             match memory::largest(MAX_MEMORY_BYTES) {
                 Ok(memory) => gic.memory = Some(memory),
-                Err(error) => println!("init: no memory for the ITS: {error}"),
+                Err(error) => println!("init: no memory for the tables of LPIs: {error}"),
             }
         }
         Some(gic)

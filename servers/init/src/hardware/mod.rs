@@ -20,7 +20,7 @@ use tocsin_firmware::Blob;
 use tocsin_manifest::COM1;
 
 pub use amdvi::Iommus;
-pub use arm::Gic;
+pub use arm::{Gic, Messages};
 pub use hpet::Hpet;
 pub use vtd::Unit;
 

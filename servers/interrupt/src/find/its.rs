@@ -11,10 +11,11 @@
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
+use alloc::vec::Vec;
 
 use interrupt_core::its::{
-    DeviceTable, ItsConfig, ItsError, ItsInitError, ItsMemory, ItsProbe, ItsUnit, Lpi, LpiTable,
-    Priority, TableKind, TableNeed,
+    DeviceTable, ItsConfig, ItsError, ItsInitError, ItsMemory, ItsProbe, ItsUnit, Lpi,
+    RedistributorTarget, TableKind, TableNeed,
 };
 use libsys::println;
 use tocsin_abi::startup::Startup;
@@ -28,10 +29,6 @@ use crate::memory::{Arena, Frame, Piece};
 const QUEUE_BYTES: usize = 64 << 10;
 /// The queue's alignment: hardware may take address bits 15:12 as zero (GITS_CBASER).
 const QUEUE_ALIGN: usize = 64 << 10;
-/// The property table's alignment (GICR_PROPBASER).
-const PROPERTIES_ALIGN: usize = 4096;
-/// What the kernel gives devices' interrupts: above its timer and its pokes.
-const PRIORITY: u8 = 0xa0;
 /// DeviceIDs of the smallest device table that is of any use: the functions of one bus.
 const LEAST_IDS: u64 = 256;
 /// Flat device tables of more pages than these are not made where there can be two levels.
@@ -44,11 +41,7 @@ pub fn unit(
     arena: &Arena,
     lpis: u32,
 ) -> Result<ItsUnit<Frame, Piece>, String> {
-    let there = (u32::from(machine.last) + 1).saturating_sub(Lpi::FIRST);
-    let lpis = lpis.min(there);
-    if lpis == 0 {
-        return Err("the kernel leaves no LPIs to devices".into());
-    }
+    let lpis = gic::lpis(machine, lpis)?;
     if env.find("its1").is_some() {
         println!("interrupt: only the first ITS is used: messages that go to another are refused");
     }
@@ -65,16 +58,18 @@ pub fn unit(
         collections: table(probe.collections, "collections", machine.cpus().into())?,
         // Not used: the smallest there can be.
         virtual_processors: table(probe.virtual_processors, "virtual processors", 1)?,
-        properties: properties(arena, lpis)?,
+        properties: gic::properties(arena, lpis)?,
         tables: Box::new(arena.clone()),
         devices: devices.table,
     };
-    let cpus = gic::enable(env, machine, arena, &mut memory.properties)?;
+    let redistributors = gic::redistributors(env, machine)?;
+    let enabled = gic::enable(redistributors, arena, &mut memory.properties)?;
+    let cpus: Vec<RedistributorTarget> = enabled.iter().map(|each| each.target).collect();
     let config = ItsConfig {
         control_frame: address,
         cpus: &cpus,
         lpis,
-        priority: priority(),
+        priority: gic::priority(),
         wait_budget: WAIT_BUDGET,
     };
     let unit = ItsUnit::new(frame, &probe, memory, config).map_err(|error| why(&error))?;
@@ -87,19 +82,6 @@ pub fn unit(
         arena.size_bytes() >> 10,
     );
     Ok(unit)
-}
-
-/// What the kernel gives devices' interrupts.
-pub fn priority() -> Priority {
-    Priority::new(PRIORITY).unwrap_or(Priority::LOWEST)
-}
-
-/// For no more INTIDs than are used: redistributors look through all that they are told of.
-fn properties(arena: &Arena, lpis: u32) -> Result<LpiTable<Piece>, String> {
-    let id_bits = (Lpi::FIRST + lpis - 1).ilog2() as u8 + 1;
-    let bytes = LpiTable::<Piece>::bytes(id_bits);
-    let memory = cut(arena, bytes, PROPERTIES_ALIGN, "LPI properties")?;
-    LpiTable::new(memory, id_bits, priority()).map_err(|error| format!("LPI properties: {error:?}"))
 }
 
 /// The device table, and words about it.

@@ -2,17 +2,22 @@
 //! and taken into service. Or why not.
 
 mod amdvi;
+mod direct_lpi;
 mod gic;
 mod ioapic;
 mod its;
+mod mbi;
 mod spis;
 mod vtd;
 
+use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use interrupt_core::amdvi::AmdViUnit;
+use interrupt_core::direct_lpi::DirectLpiUnit;
 use interrupt_core::its::ItsUnit;
+use interrupt_core::mbi::MbiUnit;
 use interrupt_core::vtd::VtdUnit;
 use libsys::map::Mapping;
 use libsys::startup::Environment;
@@ -38,18 +43,43 @@ pub enum Found {
     AmdVi(AmdViUnit<Registers, Piece>),
     /// A GICv3 ITS.
     Its(ItsUnit<Frame, Piece>),
+    /// A GICv3's redistributors, without an ITS.
+    DirectLpi(DirectLpiUnit<Frame, Piece>),
+    /// A GICv3's distributor.
+    Mbi(MbiUnit<Frame>),
 }
 
-/// Looks for a remapper. `lpis` is how many an ITS is asked to manage at most.
-pub fn remapper(env: &Startup, machine: &Machine, lpis: u32) -> Result<Found, String> {
+/// Looks for a remapper. `lpis` is how many an ITS, or redistributors, are asked to manage at
+/// most; `allow_unisolated`, whether what tells no devices apart will do.
+pub fn remapper(
+    env: &Startup,
+    machine: &Machine,
+    lpis: u32,
+    allow_unisolated: bool,
+) -> Result<Found, String> {
     if !machine.shares_events {
         return pc(env, machine);
     }
-    if env.handle("its0").is_none() {
-        return Err("this machine has no ITS".into());
+    if env.handle("its0").is_some() {
+        let arena = Arena::granted(env, "gic-memory")?;
+        return its::unit(env, machine, &arena, lpis).map(Found::Its);
     }
-    let arena = Arena::granted(env, "gic-memory")?;
-    its::unit(env, machine, &arena, lpis).map(Found::Its)
+    // By firmware's word alone: that there is no ITS says nothing about what else there is.
+    let allowed = |what: &str| match allow_unisolated {
+        true => Ok(()),
+        false => Err(format!(
+            "firmware offers {what}, which tell no devices apart, and the manifest does not allow that (allow_unisolated)"
+        )),
+    };
+    if env.value("direct-lpi") == Some(1) {
+        allowed("LPIs without an ITS (tocsin,direct-lpi)")?;
+        return direct_lpi::unit(env, machine, lpis).map(Found::DirectLpi);
+    }
+    if let Some(entry) = env.find("mbi") {
+        allowed("message-based SPIs (mbi-ranges)")?;
+        return mbi::unit(env, machine, entry.value2).map(Found::Mbi);
+    }
+    Err("this machine has no ITS".into())
 }
 
 /// A PC has the one or the other, or none.

@@ -7,7 +7,7 @@ use interrupt_core::gicd::{Distributor, GicdInitError, GicdRegisters, Route, Spi
 use libsys::println;
 use tocsin_abi::startup::Startup;
 
-use super::{WAIT_BUDGET, gic, its};
+use super::{WAIT_BUDGET, gic, mbi};
 use crate::machine::Machine;
 use crate::memory::Frame;
 
@@ -52,7 +52,13 @@ fn take_over(env: &Startup, machine: &Machine) -> Result<SpiLines<Frame>, String
     let end = distributor.kind().spi_end();
     println!("interrupt: GICv3 distributor at {address:#x}: SPIs 32 to {}", end.saturating_sub(1));
     let routes = machine.hardware_ids.iter().map(|id| Route { affinity: *id }).collect();
-    Ok(SpiLines::new(distributor, routes, its::priority()))
+    let mut lines = SpiLines::new(distributor, routes, gic::priority());
+    for (first, count) in mbi::ranges(env) {
+        if !lines.exclude(first, count) {
+            return Err("no memory for what is no wire".into());
+        }
+    }
+    Ok(lines)
 }
 
 fn why(error: GicdInitError) -> String {

@@ -1,6 +1,7 @@
 //! `[machine.NAME]` tables: boards with their devices.
 
 use super::config::words;
+use super::tree::Edits;
 use crate::acpi::Fault;
 use crate::arch::Arch;
 use crate::machine::Loader;
@@ -26,6 +27,10 @@ pub struct Board {
     /// Whether there is UEFI firmware for it.
     #[serde(default = "default_uefi")]
     uefi: bool,
+    /// What its device tree says otherwise than QEMU's. Firmware makes a tree or tables of its
+    /// own, so such a board starts by the stub alone.
+    #[serde(default, rename = "device-tree")]
+    pub tree: Edits,
 }
 
 fn default_arch() -> Arch {
@@ -48,7 +53,7 @@ impl Board {
 
     /// The loaders that it can start from.
     fn loaders(&self) -> impl Iterator<Item = Loader> {
-        let uefi = self.uefi.then_some(Loader::LimineUefi);
+        let uefi = (self.uefi && self.tree.is_empty()).then_some(Loader::LimineUefi);
         let bios = (self.arch == Arch::X86_64).then_some(Loader::LimineBios);
         [Some(Loader::Direct), uefi, bios].into_iter().flatten()
     }
@@ -109,6 +114,12 @@ mod tests {
             why(Loader::LimineBios, 2),
             format!("machine m cannot boot by limine-bios, {loaders}")
         );
+    }
+
+    #[test]
+    fn a_changed_tree_is_for_the_stub_alone() {
+        let board = board("arch = 'aarch64'\n[device-tree.'/intc']\nmsi-controller = true");
+        assert!(board.takes(Loader::Direct) && !board.takes(Loader::LimineUefi));
     }
 
     #[test]

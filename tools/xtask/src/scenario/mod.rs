@@ -6,6 +6,7 @@ pub mod input;
 pub mod judge;
 mod only;
 pub mod serial;
+pub mod tree;
 pub mod variant;
 
 pub use config::Config;

@@ -102,6 +102,7 @@ impl Variant {
             board: board.words(self.smp),
             memory_mib: self.scenario.memory,
             media,
+            tree: None,
             extra,
         })
     }

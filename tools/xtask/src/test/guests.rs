@@ -6,7 +6,7 @@ use crate::image;
 use crate::machine::Loader;
 use crate::qemu;
 use crate::scenario::judge::{Verdict, judge};
-use crate::scenario::{Boot, Config, Variant};
+use crate::scenario::{Boot, Config, Variant, tree};
 use crate::setup::compiler::Compiler;
 use crate::setup::limine::Limine;
 use crate::setup::{Firmware, Setup};
@@ -90,7 +90,14 @@ impl<'a> Guests<'a> {
             let scenario = &variant.scenario;
             let files =
                 image::boot_files(self.setup, programs, &scenario.manifest, &scenario.faults())?;
-            variant.prepare(self.setup, self.config.board(&variant.machine)?, &files, boot)?
+            let board = self.config.board(&variant.machine)?;
+            let mut machine = variant.prepare(self.setup, board, &files, boot)?;
+            if !board.tree.is_empty() {
+                let dir =
+                    self.setup.workspace.target_dir(format!("scenarios/{}", variant.name()))?;
+                tree::replace(&kit.qemu, &mut machine, &board.tree, &dir)?;
+            }
+            machine
         };
         let log = variant.log(self.setup.workspace)?;
         let limit = (variant.scenario.timeout_s > 0)
