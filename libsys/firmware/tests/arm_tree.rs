@@ -169,7 +169,7 @@ fn message_based_interrupts_are_shown() {
         assert_eq!(platform.notes, [wrong(Part::Mbi, fault)]);
     }
     let many: Vec<u32> = (1..=5).flat_map(|n| [n * 64, 8]).collect();
-    let platform = with(&|gic: Node| gic.cells("mbi-ranges", &many));
+    let platform = with(&|gic: Node| gic.flag("msi-controller").cells("mbi-ranges", &many));
     assert_eq!(platform.gic.mbi.ranges.len(), 4);
     assert_eq!(platform.notes, [wrong(Part::Mbi, Fault::TooMany { kept: 4 })]);
     let platform = with(&|gic: Node| gic.cells("mbi-alias", &[1, 2, 3]));
