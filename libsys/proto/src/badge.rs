@@ -22,6 +22,10 @@ pub const PLATFORM: u64 = 1 << 34;
 /// Set in the number of a platform client, beside the 16 bits that tell it from others.
 pub const PLATFORM_CLIENT: u32 = 1 << 16;
 
+/// Set in the number under which the interrupt server lists the messages of an IOAPIC's pins, beside
+/// the requester id that they arrive with. No badge names such a client.
+pub const LINE_CHIP_CLIENT: u32 = 1 << 17;
+
 /// The badge of the platform client with this number.
 #[must_use]
 pub const fn of_platform(number: u16) -> u64 {

@@ -4,6 +4,7 @@ use alloc::collections::BTreeMap;
 
 use init_control::SetOwner;
 use interrupt_core::its::DeviceId;
+use interrupt_core::wire::LineId;
 use interrupt_core::{
     BackEnd, ClientId, ClientNode, EventSpace, MessageNode, MessageState, Node, Place, RequesterId,
     ServerNode, Source, Step,
@@ -60,7 +61,10 @@ impl<B: BackEnd> Interrupts<B> {
                 Node::Server(node) => Row::Server(self.server_row(&node)),
                 Node::Space(space) => Row::Space(space_row(&space)),
                 Node::Client(node) => Row::Client(self.client_row(&node)),
-                Node::Message(node) => Row::Message(message_row(&node)),
+                Node::Message(node) => {
+                    let line = self.wires.line_of(node.info.id);
+                    Row::Message(message_row(&node, line))
+                }
             };
             let had_room = description.push(row);
             debug_assert!(had_room, "the loop asked");
@@ -125,7 +129,8 @@ fn space_row(space: &EventSpace) -> SpaceRow {
     }
 }
 
-fn message_row(node: &MessageNode<Handle>) -> MessageRow {
+/// The store of a line's message is its chip, and the line's number the slot.
+fn message_row(node: &MessageNode<Handle>, line: Option<LineId>) -> MessageRow {
     let info = &node.info;
     let state = match info.state {
         _ if node.dead => RowState::Quarantined,
@@ -137,7 +142,7 @@ fn message_row(node: &MessageNode<Handle>) -> MessageRow {
         id: MessageId(info.id.bits()),
         owner: info.client.bits(),
         kind: answer::store_kind(info.kind),
-        slot: None,
+        slot: line.map(LineId::number),
         state,
         storm: info.storm,
         moving: node.moving,

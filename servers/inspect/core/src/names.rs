@@ -14,8 +14,8 @@ impl fmt::Display for Bdf {
     }
 }
 
-/// A client of an interrupt server: a device by its requester id, or one of the platform's
-/// servers by its number.
+/// A client of an interrupt server: a device by its requester id, one of the platform's servers by
+/// its number, or an IOAPIC by the id that its messages arrive with.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ClientName(pub u32);
 
@@ -23,6 +23,9 @@ impl fmt::Display for ClientName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match u16::try_from(self.0) {
             Ok(requester) => Bdf(requester).fmt(f),
+            Err(_) if self.0 & badge::LINE_CHIP_CLIENT != 0 => {
+                write!(f, "IOAPIC {}", Bdf(self.0 as u16))
+            }
             Err(_) => write!(f, "platform {}", self.0 & !badge::PLATFORM_CLIENT),
         }
     }
@@ -96,8 +99,8 @@ mod tests {
 
     #[test]
     fn clients_are_devices_and_numbers() {
-        let names = [0x20, 0xffff, 0x1_0003].map(|client| ClientName(client).to_string());
-        assert_eq!(names, ["00:04.0", "ff:1f.7", "platform 3"]);
+        let names = [0x20, 0xffff, 0x1_0003, 0x2_f0f8].map(|client| ClientName(client).to_string());
+        assert_eq!(names, ["00:04.0", "ff:1f.7", "platform 3", "IOAPIC f0:1f.0"]);
     }
 
     #[test]

@@ -63,7 +63,7 @@ pub struct MessageRow {
     /// Where the pair is kept.
     pub kind: StoreKind,
     /// The slot there, as the driver said when it asked for the message: the server never sees
-    /// a store. `None`: it has not.
+    /// a store. `None`: it has not. Of a wire's message it is the line's number, and the server's own.
     pub slot: Option<u32>,
     /// State.
     pub state: RowState,

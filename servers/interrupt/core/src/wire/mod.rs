@@ -164,6 +164,11 @@ impl<L: LineHardware, K: KernelLines> Wires<L, K> {
         self.info(core, number)
     }
 
+    /// The line whose message this is.
+    pub fn line_of(&self, message: crate::MessageId) -> Option<LineId> {
+        self.line_of_message(message).map(|slot| self.lines.get(slot).id)
+    }
+
     /// The owner's record that a client means, if it is its own.
     fn own(&self, client: ClientId, id: WireId) -> Outcome<u32, K> {
         let owner = self.owners.find(id).ok_or(WireError::BadId)?;
