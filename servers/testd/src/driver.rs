@@ -443,8 +443,13 @@ impl Lsi {
 
     /// Has the device write `data` to `address`.
     pub fn write(&self, address: u64, data: u32) {
-        let (register, script) = self.load(address, data);
-        crate::arch::store32(register, script);
+        let (_, script) = self.load(address, data);
+        self.run(script.into());
+    }
+
+    /// Runs the script at an address on its bus.
+    pub fn run(&self, script: u64) {
+        crate::arch::store32(self.registers.mapping.address() as u64 + 0x2c, script as u32);
         // Reading ISTAT, DSTAT and SIST takes the chip's own interrupt back.
         for register in [0x14, 0x0c, 0x42] {
             let _ = self.registers.mapping.read8(register);

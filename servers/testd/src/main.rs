@@ -30,6 +30,7 @@ mod message;
 mod pci;
 mod port;
 mod process;
+mod queue;
 mod role;
 mod space;
 mod store;
@@ -77,6 +78,7 @@ const SERVERS: &[&[Test]] = &[
     pci::TESTS,
     store::TESTS,
     device::TESTS,
+    queue::TESTS,
 ];
 
 /// What the hostile server may not achieve.
@@ -92,6 +94,7 @@ const ROLES: &[&[Role]] = &[
     ipc::ROLES,
     interrupt::ROLES,
     ipc_death::ROLES,
+    queue::ROLES,
     message::ROLES,
 ];
 

@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | `life`, `blocks`, `trouble` | operations one by one, over each back end with a remapper |
 //! | `survey` | the domain tree in pieces |
+//! | `crash` | a driver of queue memory that dies between any two steps |
 //! | `invariants`, `world`, `habits` | random lives of many messages, over the same |
 //! | `vectors` | what is particular to x86 |
 //! | `faults` | whose faults are whose, and how they hear |
@@ -15,6 +16,7 @@
 mod amdvi;
 mod blocks;
 mod common;
+mod crash;
 mod direct;
 mod events;
 mod faults;
