@@ -1,5 +1,9 @@
 //! A driver's device, as the PCI server shows it.
 
+mod wire;
+
+pub use wire::DeviceWire;
+
 use crate::ipc::{AskError, Handles, ask, ask_with};
 use crate::map::Mapping;
 use crate::object::{Capability, IoPorts};

@@ -194,7 +194,7 @@ impl Wire {
         self.give_back()
     }
 
-    fn give_back(&mut self) -> Result<(), InterruptError> {
+    pub(crate) fn give_back(&mut self) -> Result<(), InterruptError> {
         if self.server.is_none() {
             return Ok(());
         }

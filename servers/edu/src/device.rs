@@ -131,6 +131,12 @@ impl Device {
         if result == wanted { Ok(()) } else { Err(DeviceError::Wrong { of, result }) }
     }
 
+    /// Causes of interrupts that nobody has taken back: while there is one, the device asserts
+    /// its pin.
+    pub fn causes(&self) -> u32 {
+        self.read(INTERRUPT_STATUS)
+    }
+
     /// Takes the causes of interrupts so far back, and says what they were.
     pub fn acknowledge(&self) -> u32 {
         let status = self.read(INTERRUPT_STATUS);

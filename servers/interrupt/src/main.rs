@@ -10,6 +10,7 @@ mod faults;
 mod find;
 mod inspect;
 mod kernel;
+mod late;
 mod machine;
 mod memory;
 mod policy;

@@ -69,6 +69,12 @@ impl Reply {
         self.start(error.code());
     }
 
+    /// Success, with one word of the system's own requests.
+    pub fn word(&mut self, word: u64) {
+        self.start(0);
+        self.frame = Frame::plain(0, &[word]);
+    }
+
     /// Success, with a message that the server raises by software.
     pub fn notice(&mut self, name: interrupt_core::MessageId, handle: Handle) {
         self.start(0);

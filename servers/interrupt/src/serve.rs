@@ -2,13 +2,14 @@
 
 use alloc::vec::Vec;
 
+use init_control::late::{NextLate, WatchLines};
 use init_control::{ClientGone, SYSTEM_BADGE, SetDevice, SetOwner, SetQuota, SetSource, SetWire};
 use interrupt_core::wire::{WireId, Wires};
 use interrupt_core::{BackEnd, ClientId, Core, Error as CoreError, MessageId};
 use libsys::ipc::Request;
 use libsys::object::{Port, now_ns};
 use libsys::println;
-use tocsin_abi::{Packet, PacketKind};
+use tocsin_abi::{Handle, Packet, PacketKind};
 use tocsin_proto::interrupt::{
     ALLOC_MAX, Alloc, BLOCK_MAX, Contiguity, Error, FaultCount, RemapperKind, Request as Asked,
 };
@@ -45,6 +46,8 @@ pub struct Interrupts<B: BackEnd> {
     pub(crate) wires: Wires<Lines, Kernel>,
     /// Some line waits for a tick.
     pub(crate) wires_wait: bool,
+    /// Says that an owner of a line is late, to whoever asked for it.
+    pub(crate) alarm: Option<Handle>,
     policy: Policy,
     pulse: Pulse,
     faults: Faults,
@@ -67,6 +70,7 @@ impl<B: BackEnd> Interrupts<B> {
             changes: 0,
             wires: Wires::new(lines),
             wires_wait: false,
+            alarm: None,
             policy,
             pulse,
             faults: Faults::default(),
@@ -277,7 +281,14 @@ impl<B: BackEnd> Interrupts<B> {
             }
         } else if request.badge == SYSTEM_BADGE {
             self.changes += 1;
-            self.system(request.label, words).map(|()| reply.ok(&Nothing))
+            match request.label {
+                WatchLines::LABEL => self.watch_lines(reply),
+                NextLate::LABEL => {
+                    self.next_late(reply);
+                    Ok(())
+                }
+                label => self.system(label, words).map(|()| reply.ok(&Nothing)),
+            }
         } else if request.badge == badge::INSPECT {
             // It leaves everything as it is, the quarantine too.
             return self.show(request, words, reply);

@@ -181,6 +181,7 @@ impl<B: BackEnd> Interrupts<B> {
     pub(crate) fn tick_wires(&mut self) {
         if self.wires_wait {
             self.wires_wait = self.wires.tick(&mut self.core, now_ns());
+            self.tell_of_late();
         }
     }
 

@@ -102,15 +102,21 @@ impl Claim {
         &self.dma[last]
     }
 
-    /// Takes everything back. The order matters: the device can no longer write to memory
-    /// before the memory becomes somebody else's.
-    pub fn end(mut self) {
-        // First the pin: it is shared, and whoever else is on the line waits for it.
+    /// Takes the device off its line.
+    pub fn switch_pin_off(&mut self) {
+        self.pin_known = false;
         if let Ok(pin) = &mut self.pin
             && !pin.off(&mut self.config)
         {
             println!("pci: {} does not let go of its pin", self.function.address);
         }
+    }
+
+    /// Takes everything back. The order matters: the device can no longer write to memory
+    /// before the memory becomes somebody else's.
+    pub fn end(mut self) {
+        // First the pin: it is shared, and whoever else is on the line waits for it.
+        self.switch_pin_off();
         let stopped = silence(&mut self.config, &self.function);
         for endpoint in &self.endpoints {
             report(endpoint.revoke());

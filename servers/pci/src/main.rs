@@ -19,11 +19,13 @@ mod wires;
 
 use ecam::Ecam;
 use firmware::Description;
+use libsys::object::Port;
 use libsys::println;
-use libsys::startup::Environment;
+use libsys::startup::{Environment, endpoint};
 use machine::Machine;
 use messages::Messages;
 use serve::Pci;
+use tocsin_abi::Error;
 use tocsin_abi::startup::Startup;
 use windows::Windows;
 use wires::Wires;
@@ -50,7 +52,21 @@ fn main(env: &'static Startup) -> u64 {
     let wires = Wires::new(env, description.pinning, &machine.config);
     machine.print(&wires);
     let messages = Messages::new(env, interrupt, description.ids);
-    let error = reply::serve(own, &mut Pci::new(machine, windows, wires, own, messages));
+    let mut pci = Pci::new(machine, windows, wires, own, messages);
+    // Lives as long as the endpoint is served.
+    let port = listen(env);
+    match &port {
+        Ok(port) => pci.watch_lines(port),
+        Err(error) => println!("pci: can hear of nothing but calls: {error}"),
+    }
+    let error = reply::serve(own, &mut pci);
     println!("pci: can not serve: {error}");
     1
+}
+
+/// A port beside the calls.
+fn listen(env: &Startup) -> Result<Port, Error> {
+    let port = Port::new()?;
+    endpoint(env, "receive:pci").ok_or(Error::BadHandle)?.bind(&port)?;
+    Ok(port)
 }

@@ -1,8 +1,9 @@
 //! What this server tells the interrupt server: how a device's messages arrive there, and
 //! when nobody drives it any more.
 
+use init_control::late::{Late, NextLate, WatchLines};
 use init_control::{ClientGone, SYSTEM_BADGE, SetDevice, SetSource, SetWire, Source, Writes};
-use libsys::object::Endpoint;
+use libsys::object::{Endpoint, Message, Port};
 use libsys::{ipc, println, sys};
 use pci_core::{Function, SourceCheck, Topology};
 use tocsin_abi::startup::Startup;
@@ -96,12 +97,28 @@ impl Messages {
         if self.tell(label, words) { Ok(()) } else { Err(Error::NoMemory) }
     }
 
-    /// Says something to the interrupt server as one part of the system to another.
+    /// Hears on `port` of owners of lines that do not answer. The message is to be kept.
+    pub fn watch_lines(&self, port: &Port) -> Option<Message> {
+        let message = self.say(WatchLines::LABEL, &[])?.handles.pop().map(Message::from)?;
+        message.bind(port.handle(), 0).ok().map(|_| message)
+    }
+
+    /// The next device whose driver did not answer on its line.
+    pub fn next_late(&self) -> Option<u16> {
+        Late::decode(&self.say(NextLate::LABEL, &[])?.words)?.requester
+    }
+
+    /// Says something to the interrupt server that answers nothing else than that it was good.
     fn tell(&self, label: u32, words: &[u64]) -> bool {
-        let Ok(made) = sys::handle_duplicate(self.interrupt, Rights::CALL, SYSTEM_BADGE) else {
-            return false;
-        };
+        self.say(label, words).is_some()
+    }
+
+    /// Says something to the interrupt server as one part of the system to another. `None`: it
+    /// did not hear it, or refused.
+    fn say(&self, label: u32, words: &[u64]) -> Option<ipc::Reply> {
+        let made = sys::handle_duplicate(self.interrupt, Rights::CALL, SYSTEM_BADGE).ok()?;
         let system = Endpoint::own(made.handle());
-        ipc::call(system.handle(), label, words, &[]).is_ok_and(|reply| reply.label == 0)
+        let reply = ipc::call(system.handle(), label, words, &[]).ok()?;
+        (reply.label == 0).then_some(reply)
     }
 }

@@ -79,8 +79,12 @@ pub fn serve(endpoint: Handle, pci: &mut Pci) -> Error {
             Err(error @ (Error::PeerDied | Error::BadHandle | Error::MissingRight)) => {
                 return error;
             }
-            // No port is bound to the endpoint, so there are no packets.
-            Ok(Event::Packet(_)) | Err(_) => next = server.receive(),
+            // One message is bound to the port: an owner of a line does not answer.
+            Ok(Event::Packet(_)) => {
+                pci.take_late_off();
+                next = server.receive();
+            }
+            Err(_) => next = server.receive(),
         }
     }
 }

@@ -4,8 +4,8 @@ use alloc::collections::BTreeMap;
 
 use init_control::Release;
 use libsys::ipc::Request;
-use libsys::object::{Capability, Endpoint};
-use libsys::sys;
+use libsys::object::{Capability, Endpoint, Message, Port};
+use libsys::{println, sys};
 use pci_core::policy;
 use tocsin_abi::{Handle, Rights};
 use tocsin_proto::pci::{Claim as Ask, Claimed, ConfigValue, Error, Request as Asked};
@@ -33,6 +33,8 @@ pub struct Pci {
     own: Handle,
     messages: Messages,
     claims: BTreeMap<u16, Claim>,
+    /// Brings the packets about owners of lines that do not answer.
+    watch: Option<Message>,
 }
 
 impl Pci {
@@ -44,7 +46,7 @@ impl Pci {
         own: Handle,
         messages: Messages,
     ) -> Self {
-        Self { machine, windows, wires, own, messages, claims: BTreeMap::new() }
+        Self { machine, windows, wires, own, messages, claims: BTreeMap::new(), watch: None }
     }
 
     /// Takes a device. Whoever had it loses it: only who speaks with badge zero, and so for
@@ -71,6 +73,29 @@ impl Pci {
         let lent = [(pci, ENDPOINT_RIGHTS), (interrupt, ENDPOINT_RIGHTS)];
         reply.lend_both(&Claimed { requester }, lent);
         Ok(())
+    }
+
+    /// Hears of owners of lines that do not answer, on the port that is bound to the endpoint.
+    pub fn watch_lines(&mut self, port: &Port) {
+        self.watch = self.messages.watch_lines(port);
+        if self.watch.is_none() {
+            println!("pci: the interrupt server will not say which owner of a line is late");
+        }
+    }
+
+    /// Owners of lines have not answered: their devices let go of their pins, because others are
+    /// on the line.
+    pub fn take_late_off(&mut self) {
+        // Each has its turn once: whoever is asked about has no line any more.
+        while let Some(requester) = self.messages.next_late() {
+            if let Some(claim) = self.claims.get_mut(&requester) {
+                println!(
+                    "pci: the driver of {} did not answer its interrupt pin, which is off now",
+                    claim.function.address
+                );
+                claim.switch_pin_off();
+            }
+        }
     }
 
     /// Takes back what a driver has. False when nobody has the device.

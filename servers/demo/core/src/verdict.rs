@@ -3,7 +3,8 @@
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
-use tocsin_proto::badge;
+use tocsin_proto::report::Done;
+use tocsin_proto::{StoreKind, badge};
 
 use crate::roster::Roster;
 use crate::table::{StoreRows, Table};
@@ -29,6 +30,15 @@ pub fn objections(roster: &Roster, table: &Table) -> Vec<String> {
             found.push(format!("{name} has no device on its badge"));
             continue;
         };
+        if done.kind == StoreKind::Wire {
+            // A wire has no slot and no pair, so it has no row either.
+            if done.slots == 0 || done.fired != done.delivered {
+                let Done { fired, delivered, .. } = done;
+                found
+                    .push(format!("{name} wanted {fired} and was told of {delivered} by its wire"));
+            }
+            continue;
+        }
         let rows = table.device(requester);
         if (done.slots, done.fired, done.delivered) != (rows.slots, rows.fired, rows.delivered) {
             found.push(format!(
@@ -64,6 +74,19 @@ pub fn sentence(roster: &Roster, table: &Table, objections: &[String]) -> String
         .collect();
     let silent: Vec<&str> =
         roster.finished().filter(|(_, _, done)| done.slots == 0).map(|(name, _, _)| name).collect();
+    let wires: Vec<Done> = roster
+        .finished()
+        .filter(|(_, _, done)| done.kind == StoreKind::Wire)
+        .map(|(_, _, done)| done)
+        .collect();
+    if all.slots == 0 && silent.is_empty() && !wires.is_empty() {
+        let told: u64 = wires.iter().map(|done| done.delivered).sum();
+        return format!(
+            "Shown: {} devices had their interrupt pins, and each was told of what it wanted: \
+             {told} times.",
+            wires.len()
+        );
+    }
     let refused = match silent.len() {
         0 => String::new(),
         1 => format!("{} was refused its messages, as expected here", silent[0]),
@@ -106,8 +129,7 @@ mod tests {
     use super::*;
     use crate::roster::Arguments;
     use crate::table::tests::{row, summary};
-    use tocsin_proto::StoreKind;
-    use tocsin_proto::report::{Done, Summary};
+    use tocsin_proto::report::Summary;
 
     const LSI: u64 = badge::of_device(0x20);
 
@@ -173,6 +195,33 @@ mod tests {
         assert_eq!(objections, 0);
         let end = "the kernel counted the same; edu was refused its messages, as expected here.";
         assert!(line.starts_with("Shown: 4 messages") && line.ends_with(end), "{line}");
+    }
+
+    #[test]
+    fn wires_have_no_rows() {
+        let wire = Done { ok: true, slots: 1, fired: 9, delivered: 9, kind: StoreKind::Wire };
+        let (mut roster, table) = run("edu-a edu-b", 0, wire);
+        let (a, b) = (badge::of_device(0x10), badge::of_device(0x18));
+        let mut only = Roster::new(Arguments::parse("edu-a edu-b").expect("names").drivers);
+        only.line(a, "edu-a: here");
+        only.done(a, wire).expect("first");
+        only.line(b, "edu-b: here");
+        only.done(b, wire).expect("first");
+        let (objections, line) = verdict(&only, &table);
+        assert_eq!(objections, 0);
+        let start =
+            "Shown: 2 devices had their interrupt pins, and each was told of what it wanted";
+        assert!(line.starts_with(start) && line.ends_with(": 18 times."), "{line}");
+        roster.line(a, "edu-a: here");
+        roster.done(a, Done { delivered: 8, ..wire }).expect("first");
+        let (_, line) = verdict(&roster, &table);
+        assert!(line.starts_with("FAILED: edu-b did not finish"), "{line}");
+        let found = objections_text(&roster, &table);
+        assert!(found.contains("edu-a wanted 9 and was told of 8 by its wire"), "{found}");
+    }
+
+    fn objections_text(roster: &Roster, table: &Table) -> String {
+        objections(roster, table).join("; ")
     }
 
     #[test]

@@ -4,6 +4,7 @@ use core::fmt;
 
 use demo_core::{Failure, Mismatch};
 use libsys::Error;
+use libsys::driver::DriverError;
 use libsys::interrupt::InterruptError;
 use libsys::pci::PciError;
 use libsys::store::StoreError;
@@ -89,6 +90,18 @@ impl<D> From<HoldError> for Stop<D> {
             HoldError::Report(error) => Stop::Report(error),
             HoldError::Kernel(error) => Stop::Kernel(error),
             HoldError::TooLong => Stop::Unexpected("nobody has looked at what stands still"),
+        }
+    }
+}
+
+impl<D> From<DriverError> for Stop<D> {
+    fn from(error: DriverError) -> Self {
+        match error {
+            DriverError::Missing(_) => Stop::Unexpected("the manifest lacks a grant"),
+            DriverError::Kernel(error) => Stop::Kernel(error),
+            DriverError::Pci(error) => Stop::Pci(error),
+            DriverError::Store(error) => Stop::Store(error),
+            DriverError::Interrupt(error) => Stop::Interrupt(error),
         }
     }
 }

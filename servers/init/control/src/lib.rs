@@ -10,6 +10,7 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+pub mod late;
 pub mod pins;
 
 use tocsin_proto::ProgramName;

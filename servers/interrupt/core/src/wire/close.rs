@@ -68,7 +68,8 @@ impl<L: LineHardware, K: KernelLines> Wires<L, K> {
             self.refused += u64::from(core.kernel_mut().destroy(owner.handle).is_err());
             if self.owners.of_line(owner.line).next().is_some() {
                 if last_told {
-                    self.release(core, owner.line);
+                    let fired_ns = self.lines.get(owner.line).fired_ns;
+                    self.let_go(core, owner.line, fired_ns);
                 }
                 return;
             }

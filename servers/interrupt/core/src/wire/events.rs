@@ -3,8 +3,8 @@
 use super::table::State;
 use super::types::LineKey;
 use super::{
-    BACK_OFF_NS, KernelLines, LineHardware, LineId, Mode, Outcome, PATIENCE_NS, Trigger, Way,
-    WireError, WireId, Wires,
+    BACK_OFF_NS, KernelLines, LineHardware, LineId, Mode, Outcome, PATIENCE_NS, Standing, Trigger,
+    Way, WireError, WireId, Wires,
 };
 use crate::{BackEnd, ClientId, Core, MessageId};
 
@@ -19,19 +19,21 @@ impl<L: LineHardware, K: KernelLines> Wires<L, K> {
         }
         let mut waiting = 0;
         for place in 0..self.owners.end() {
-            let Some(owner) = self.owners.used(place).filter(|owner| owner.line == slot) else {
+            let owner = self.owners.used(place).filter(|owner| owner.line == slot);
+            let Some(owner) = owner.filter(|owner| owner.standing != Standing::Dropped) else {
                 continue;
             };
             let heard = core.kernel_mut().signal(owner.handle).is_ok();
             self.refused += u64::from(!heard);
-            owner.told = heard && !owner.late;
+            owner.told = heard && owner.standing == Standing::Good;
             waiting += u32::from(owner.told);
         }
         let line = self.lines.get_mut(slot);
         line.waiting = waiting;
+        line.fired_ns = now_ns;
         line.patience_ns = now_ns.saturating_add(PATIENCE_NS);
         if waiting == 0 {
-            self.release(core, slot);
+            self.let_go(core, slot, now_ns);
         }
         true
     }
@@ -40,7 +42,7 @@ impl<L: LineHardware, K: KernelLines> Wires<L, K> {
     ///
     /// # Errors
     /// `BadState` where nothing is to be acknowledged: an edge; or an exclusive level that the
-    /// kernel does not hold.
+    /// kernel does not hold; or an owner that did not answer for so long that it was dropped.
     pub fn acknowledge<B: BackEnd>(
         &mut self,
         core: &mut Core<B, K>,
@@ -61,11 +63,15 @@ impl<L: LineHardware, K: KernelLines> Wires<L, K> {
             }
             (Trigger::Level, Mode::Shared, _) => {
                 let owner = self.owners.get_mut(place);
-                owner.late = false;
+                if owner.standing == Standing::Dropped {
+                    return Err(WireError::BadState);
+                }
+                owner.standing = Standing::Good;
                 if core::mem::take(&mut owner.told) {
                     line.waiting -= 1;
                     if line.waiting == 0 {
-                        self.release(core, slot);
+                        let fired_ns = line.fired_ns;
+                        self.let_go(core, slot, fired_ns);
                     }
                 }
                 Ok(())
@@ -120,23 +126,10 @@ impl<L: LineHardware, K: KernelLines> Wires<L, K> {
             self.catch_up(slot);
             let line = self.lines.get(slot);
             if line.waiting > 0 && line.patience_ns <= now_ns {
-                self.give_up_on(core, slot);
+                self.give_up_on(core, slot, now_ns);
             }
         }
         self.needs_tick()
-    }
-
-    /// Who has not answered is not waited for any longer.
-    fn give_up_on<B: BackEnd>(&mut self, core: &mut Core<B, K>, slot: u32) {
-        for place in 0..self.owners.end() {
-            let owner = self.owners.used(place).filter(|owner| owner.line == slot);
-            if let Some(owner) = owner
-                && core::mem::take(&mut owner.told)
-            {
-                owner.late = true;
-            }
-        }
-        self.release(core, slot);
     }
 }
 

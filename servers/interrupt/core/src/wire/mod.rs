@@ -33,12 +33,14 @@
 //! | `table` | records of lines and of owners, by number and generation |
 //! | `open`, `close` | having a line, and giving it back |
 //! | `message` | a line's own message, in both ways |
+//! | `late` | owners that do not answer |
 //! | `events` | what the kernel's packets and time mean for lines |
 
 mod close;
 mod events;
 mod hardware;
 mod kernel;
+mod late;
 mod message;
 mod open;
 mod table;
@@ -49,6 +51,7 @@ pub use crate::vtd::Trigger;
 pub use events::Storm;
 pub use hardware::{LineError, LineHardware, LineTarget, NoLines, Way};
 pub use kernel::KernelLines;
+pub use late::Standing;
 pub use types::{
     Acknowledge, LineId, Mode, OpenRequest, OpenedWire, WireError, WireId, WireInfo, WireState,
     Wiring,

@@ -3,8 +3,8 @@
 use super::message::Wanted;
 use super::table::{Line, Owed, Owner, State};
 use super::{
-    Acknowledge, KernelLines, LineHardware, Mode, OpenRequest, OpenedWire, Outcome, Trigger, Way,
-    WireError, WireInfo, WireState, Wires,
+    Acknowledge, KernelLines, LineHardware, Mode, OpenRequest, OpenedWire, Outcome, Standing,
+    Trigger, Way, WireError, WireInfo, WireState, Wires,
 };
 use crate::{BackEnd, ClientId, Core, Pair};
 
@@ -72,6 +72,7 @@ impl<L: LineHardware, K: KernelLines> Wires<L, K> {
                 state: State::Open,
                 message,
                 waiting: 0,
+                fired_ns: 0,
                 patience_ns: 0,
                 owed: Owed::default(),
             },
@@ -144,7 +145,10 @@ impl<L: LineHardware, K: KernelLines> Wires<L, K> {
         handle: K::Handle,
     ) -> Outcome<OpenedWire<K::Handle>, K> {
         let (place, _) = self.owners.reserve().ok_or(WireError::NoMemory)?;
-        self.owners.put(place, Owner { client, line: slot, handle, told: false, late: false });
+        self.owners.put(
+            place,
+            Owner { client, line: slot, handle, told: false, standing: Standing::Good },
+        );
         let line = self.lines.get(slot);
         let acknowledge = match (line.wiring.trigger, line.mode, line.way) {
             (Trigger::Edge, ..) => Acknowledge::Nobody,
@@ -182,7 +186,7 @@ impl<L: LineHardware, K: KernelLines> Wires<L, K> {
             event,
             message: line.message.id,
             owners: self.owners.of_line(own.line).count() as u32,
-            late: own.late,
+            standing: own.standing,
         })
     }
 }

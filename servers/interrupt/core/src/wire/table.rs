@@ -2,7 +2,7 @@
 //! looked for is looked for one by one.
 
 use super::types::LineKey;
-use super::{LINES, LineId, Mode, OWNERS, Way, WireId, Wiring};
+use super::{LINES, LineId, Mode, OWNERS, Standing, Way, WireId, Wiring};
 use crate::{ClientId, CpuEvent, MessageId};
 use alloc::vec::Vec;
 
@@ -51,6 +51,8 @@ pub(super) struct Line<H> {
     pub(super) message: LineMessage<H>,
     /// Owners that were told and have not answered.
     pub(super) waiting: u32,
+    /// When it came.
+    pub(super) fired_ns: u64,
     /// When the others stop waiting for them.
     pub(super) patience_ns: u64,
     /// A step of the chip that it did not follow in time.
@@ -79,8 +81,8 @@ pub(super) struct Owner<H> {
     pub(super) handle: H,
     /// It was told of the line's last event and has not answered.
     pub(super) told: bool,
-    /// It did not answer in time, and is not waited for until it does.
-    pub(super) late: bool,
+    /// Whether it answers.
+    pub(super) standing: Standing,
 }
 
 /// Places that are used again, each time under a new generation.

@@ -1,6 +1,6 @@
 //! Names, requests, answers, errors.
 
-use super::{LineError, Polarity, Trigger};
+use super::{LineError, Polarity, Standing, Trigger};
 use crate::{ClientId, CpuEvent, CpuSet, Error, MessageId};
 use core::fmt;
 
@@ -176,8 +176,8 @@ pub struct WireInfo {
     pub message: Option<MessageId>,
     /// How many have it.
     pub owners: u32,
-    /// This owner did not answer in time, and is not waited for until it does.
-    pub late: bool,
+    /// Whether this owner answers.
+    pub standing: Standing,
 }
 
 /// Why an operation changed nothing. `E` is the kernel's error.

@@ -4,10 +4,12 @@
 //! | --- | --- |
 //! | `exclusive` | one owner: authority, edges and levels, the end, reuse |
 //! | `shared` | several owners: who is told, who is waited for, who dies |
+//! | `late` | owners that do not answer |
 //! | `trouble` | storms, chips that are late, a kernel that refuses |
 //! | `lives` | random lives of many owners, against what their devices want |
 
 mod exclusive;
+mod late;
 mod lives;
 mod rig;
 mod shared;

@@ -2,7 +2,7 @@
 
 use crate::rig::{A, B, C, EDGE, LEVEL, LINE, Rig, over_both};
 use interrupt_core::BackEnd;
-use interrupt_core::wire::{Mode, PATIENCE_NS, Polarity, WireError, WireState, Wiring};
+use interrupt_core::wire::{Mode, Polarity, WireError, WireState, Wiring};
 
 use Mode::{Exclusive, Shared};
 
@@ -10,7 +10,6 @@ over_both! {
     all_are_told_and_all_are_waited_for,
     all_want_the_same_line,
     a_dying_owner_blocks_nobody,
-    a_silent_owner_blocks_nobody_for_long,
     who_comes_later_is_told_later,
 }
 
@@ -71,31 +70,6 @@ fn a_dying_owner_blocks_nobody(mut rig: Rig<impl BackEnd>) {
     assert_eq!(rig.delivered(&a), 2);
     rig.settle();
     assert_eq!(rig.machine.kernel.live(), live);
-}
-
-fn a_silent_owner_blocks_nobody_for_long(mut rig: Rig<impl BackEnd>) {
-    let (a, b) = (rig.have(A, LEVEL, Shared), rig.have(B, LEVEL, Shared));
-    rig.lines.assert(LINE);
-    rig.run();
-    rig.answer(A, &a);
-    rig.pass(PATIENCE_NS - 1);
-    rig.run();
-    assert_eq!(rig.delivered(&a), 1);
-    rig.pass(1);
-    rig.run();
-    assert_eq!((rig.delivered(&a), rig.delivered(&b)), (2, 2), "told, and not waited for");
-    assert!(rig.wires.describe(&rig.core, Some(B), 0).expect("its own").late);
-    rig.answer(A, &a);
-    rig.run();
-    assert_eq!(rig.delivered(&a), 3, "at once");
-    // From its answer on it is waited for again.
-    rig.answer(A, &a);
-    rig.answer(B, &b);
-    rig.run();
-    rig.answer(A, &a);
-    rig.run();
-    assert_eq!((rig.delivered(&a), rig.delivered(&b)), (4, 4));
-    rig.settle();
 }
 
 fn who_comes_later_is_told_later(mut rig: Rig<impl BackEnd>) {
