@@ -1,5 +1,6 @@
 //! Registers of the distributor (Arm IHI 0069 §12.9).
 
+use interrupt_core::direct_lpi::LpiWrite;
 use interrupt_core::gicd::{DistributorControl, DistributorType, Route, Spi, SpiTrigger, offset};
 use interrupt_core::vtd::{Malformed, Trigger};
 use proptest::prelude::*;
@@ -81,6 +82,15 @@ proptest! {
         prop_assert_eq!(Route::decode(route.encode()), Ok(route));
         let trigger = SpiTrigger(if edge { Trigger::Edge } else { Trigger::Level });
         prop_assert_eq!(SpiTrigger::decode(trigger.encode()), Ok(trigger));
+    }
+
+    /// The same of what redistributors take without an ITS.
+    #[test]
+    fn direct_lpi_decode_is_total(value: u64, small in 8192_u64..0x100_0000) {
+        if let Ok(write) = LpiWrite::decode(value) {
+            prop_assert_eq!(write.encode(), value);
+        }
+        prop_assert_eq!(LpiWrite::decode(small).map(LpiWrite::encode), Ok(small));
     }
 
     /// What is taken is taken whole; nothing panics.

@@ -8,7 +8,7 @@
 //! | CPU event | the same LPI, on the CPU whose redistributor the pair names |
 //! | affinity | `NotSupported`: see below |
 //! | blocked | the property disabled, GICR_INVLPIR, GICR_SYNCR; what a device writes stays pending |
-//! | off | the same, then GICR_CLRLPIR |
+//! | off | the same, then GICR_CLRLPIR, and GICR_INVLPIR and GICR_SYNCR again |
 //! | retrigger | GICR_SETLPIR: really pending, like a device's write |
 //! | who may raise it | anybody who can write to that address: **not isolated** |
 //!

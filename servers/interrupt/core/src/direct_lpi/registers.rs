@@ -43,7 +43,7 @@ impl LpiWrite {
     }
 }
 
-/// GICR_SYNCR. Every value is legal.
+/// GICR_SYNCR, §12.11: nothing else says when an operation is done. Every value is legal.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct SyncStatus(u32);
 

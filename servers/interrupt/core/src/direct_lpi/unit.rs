@@ -227,14 +227,17 @@ impl<R: ItsRegisters, M: DmaRegion> DirectLpiUnit<R, M> {
         Ok(())
     }
 
+    /// Early issues of the specification say that GICR_SYNCR tells of GICR_CLRLPIR as well,
+    /// issue H names invalidations only: so one follows, which it tells of in any case.
     fn clear(&mut self, index: EntryIndex) -> Result<(), DirectLpiError> {
         for cpu in self.slots[index.index()].unwanted.iter() {
             self.begin(index, cpu, offset::CLEAR_LPI)?;
-            let unwanted = &mut self.slots[index.index()].unwanted;
-            *unwanted = without(*unwanted, cpu);
+            let slot = &mut self.slots[index.index()];
+            slot.unwanted = without(slot.unwanted, cpu);
+            slot.stale = CpuSet::from_bits(slot.stale.bits() | CpuSet::one(cpu).bits());
             self.finish(index, cpu)?;
         }
-        Ok(())
+        self.invalidate(index)
     }
 
     /// A redistributor does one such thing at a time: what is written while it is busy may be

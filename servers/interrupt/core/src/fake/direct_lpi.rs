@@ -2,7 +2,7 @@
 //! registers for it, beside those in `its_registers`.
 //!
 //! It is as lazy as the architecture allows: what GICR_INVLPIR and GICR_CLRLPIR change takes
-//! effect only when GICR_SYNCR has read as idle, and a property is kept from the first look.
+//! effect only when GICR_SYNCR has read as idle after an invalidation, and a property is kept from the first look.
 
 use super::its::{Effect, Its, target};
 use super::its_memory::ItsRegion;
@@ -44,12 +44,14 @@ impl Its {
         if self.redistributors[cpu].busy.is_some() {
             return self.violation("GICR_INVLPIR or GICR_CLRLPIR while GICR_SYNCR is busy");
         }
-        let effect = match register {
-            offset::INVALIDATE => Effect::Invalidate(lpi),
-            _ => Effect::ClearPending(lpi),
+        let (effect, told) = match register {
+            offset::INVALIDATE => (Effect::Invalidate(lpi), true),
+            _ => (Effect::ClearPending(lpi), self.options.sync_tells_of_clearing),
         };
         self.redistributors[cpu].effects.push(effect);
-        self.redistributors[cpu].busy = Some(self.options.lag);
+        if told {
+            self.redistributors[cpu].busy = Some(self.options.lag);
+        }
     }
 
     /// Whether the LPI is pending by it.

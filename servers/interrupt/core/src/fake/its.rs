@@ -50,6 +50,8 @@ pub struct ItsOptions {
     pub redistributor_lpis: bool,
     /// GICR_TYPER.DirectLPI: LPIs are made at the redistributors.
     pub direct_lpis: bool,
+    /// GICR_SYNCR tells of GICR_CLRLPIR, too: else only of invalidations, as issue H has it.
+    pub sync_tells_of_clearing: bool,
     /// GICR_CTLR.CES.
     pub can_disable_lpis: bool,
     /// GITS_CTLR.Quiescent never reads one.
@@ -74,6 +76,7 @@ impl Default for ItsOptions {
             cpus: 2,
             redistributor_lpis: true,
             direct_lpis: false,
+            sync_tells_of_clearing: false,
             can_disable_lpis: false,
             restless: false,
             lag: 0,

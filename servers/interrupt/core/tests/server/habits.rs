@@ -165,8 +165,9 @@ pub(crate) fn gicd_options() -> impl Strategy<Value = GicdOptions> {
 
 /// Any kind of redistributors that take LPIs.
 pub(crate) fn direct_options() -> impl Strategy<Value = ItsOptions> {
-    (any::<bool>(), 0..4_u32).prop_map(|(coherent, lag)| ItsOptions {
+    (any::<[bool; 2]>(), 0..4_u32).prop_map(|([coherent, told], lag)| ItsOptions {
         coherent,
+        sync_tells_of_clearing: told,
         lag,
         ..ItsOptions::default()
     })
