@@ -40,6 +40,11 @@ fn main(env: &'static Startup) -> u64 {
     if let Err(error) = collect(env, arguments.timeout_s, &mut collector) {
         collector.object(format!("the clerk can not listen: {error}"));
     }
+    if let Some(inspector) = env.handle("inspect").filter(|_| !collector.has_seen())
+        && let Err(why) = look(inspector)
+    {
+        collector.object(format!("the inspector saw nothing: {why}"));
+    }
     let good = collector.finish(|line| println!("{line}"));
     libsys::print::flush();
     if good { GOOD } else { BAD }

@@ -23,6 +23,14 @@ enum Command {
     /// Succeeds only when the guest reports success. What is missing (QEMU, UEFI firmware, the
     /// bare-metal compiler target) is installed first, unless --no-install is given.
     Run(RunOptions),
+    /// Boot a machine and show what its interrupt server has given out: remapper, devices, stores,
+    /// messages, vectors, ports.
+    ///
+    /// The drivers of the demonstration hold all the messages they can meanwhile. Without --json
+    /// and --svg the tree is printed as text.
+    Inspect(InspectOptions),
+    /// Name the machines of ci/scenarios.toml, which `run`, `test` and `inspect` take as --machine.
+    Machines,
     /// Write a disk image that boots on UEFI machines, and for x86_64 also on BIOS machines.
     Image(ImageOptions),
     /// Run the host tests, then the QEMU scenarios of ci/scenarios.toml.
@@ -76,8 +84,9 @@ impl LoaderChoice {
     }
 }
 
+/// Which guest `run` and `inspect` boot.
 #[derive(Args)]
-pub struct RunOptions {
+pub struct GuestOptions {
     /// Boot loader.
     #[arg(long, value_enum, default_value = "auto")]
     pub loader: LoaderChoice,
@@ -87,18 +96,16 @@ pub struct RunOptions {
     /// Memory in MiB [default: 128, or the scenario's].
     #[arg(long, value_parser = clap::value_parser!(u32).range(8..=65536))]
     pub memory: Option<u32>,
-    /// Keep the system running when its main program has ended (until Ctrl-C).
-    #[arg(long)]
-    pub stay: bool,
     /// Build without optimisation and with overflow checks [default: release].
     #[arg(long, conflicts_with = "release")]
     pub debug: bool,
     /// Build optimised (the default, accepted for clarity).
     #[arg(long)]
     pub release: bool,
-    /// Boot this scenario of ci/scenarios.toml: its machine, manifest and inputs.
-    #[arg(long, default_value = "boot-demo")]
-    pub scenario: String,
+    /// Boot this scenario of ci/scenarios.toml: its machine, manifest and inputs [default:
+    /// boot-demo for run, inspect for inspect].
+    #[arg(long)]
+    pub scenario: Option<String>,
     /// Architecture [default: the machine's, or x86_64].
     #[arg(long, value_enum)]
     pub arch: Option<Arch>,
@@ -108,6 +115,42 @@ pub struct RunOptions {
     /// Kill the guest after this many seconds.
     #[arg(long, value_name = "SECONDS")]
     pub timeout: Option<u64>,
+}
+
+#[derive(Args)]
+pub struct RunOptions {
+    #[command(flatten)]
+    pub guest: GuestOptions,
+    /// Keep the system running when its main program has ended (until Ctrl-C).
+    #[arg(long)]
+    pub stay: bool,
+    #[command(flatten)]
+    pub setup: SetupOptions,
+}
+
+#[derive(Args)]
+pub struct InspectOptions {
+    #[command(flatten)]
+    pub guest: GuestOptions,
+    /// Manifest: `default`, or a name below boot/manifests [default: the scenario's].
+    #[arg(long)]
+    pub manifest: Option<String>,
+    /// Read the rows of this serial log, and boot nothing.
+    #[arg(long, value_name = "LOG", conflicts_with_all = ["scenario", "machine", "manifest", "arch"])]
+    pub from: Option<PathBuf>,
+    /// Show the messages of this device one by one, in text and drawing: a requester id
+    /// (00:04.0), a driver's name, or `all`. Can be given more than once.
+    #[arg(long, value_name = "DEVICE")]
+    pub expand: Vec<String>,
+    /// Print the tree as text, also beside --json and --svg.
+    #[arg(long)]
+    pub text: bool,
+    /// Write the tree to this file as JSON; `-` is standard output.
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+    /// Draw the tree into this file.
+    #[arg(long, value_name = "FILE")]
+    pub svg: Option<PathBuf>,
     #[command(flatten)]
     pub setup: SetupOptions,
 }
@@ -150,6 +193,9 @@ pub struct TestOptions {
     /// Run only the scenarios on machines of one architecture [default: of each].
     #[arg(long, value_enum)]
     pub arch: Option<Arch>,
+    /// Run only the scenarios on this machine of ci/scenarios.toml.
+    #[arg(long)]
+    pub machine: Option<String>,
     /// Run only one half.
     #[arg(long, value_enum)]
     pub only: Option<TestKind>,
@@ -203,6 +249,10 @@ pub fn dispatch() -> Result<bool> {
     let setup = |options: SetupOptions| Setup::new(&workspace, !options.no_install);
     match cli.command {
         Command::Run(options) => crate::run::run(&workspace, &setup(options.setup), &options),
+        Command::Inspect(options) => {
+            crate::inspect::run(&workspace, &setup(options.setup), &options)
+        }
+        Command::Machines => crate::scenario::machines(&workspace),
         Command::Image(options) => crate::image::write(&workspace, &setup(options.setup), &options),
         Command::Test(options) => crate::test::run(&workspace, &setup(options.setup), &options),
         Command::Bench(options) => crate::bench::run(&workspace, &setup(options.setup), &options),
@@ -228,5 +278,6 @@ mod tests {
         assert!(Cli::try_parse_from(["xtask", "run", "--smp", "8"]).is_ok());
         assert!(Cli::try_parse_from(["xtask", "run", "--smp", "9"]).is_err());
         assert!(Cli::try_parse_from(["xtask", "run", "--smp", "0"]).is_err());
+        assert!(Cli::try_parse_from(["xtask", "inspect", "--smp", "8"]).is_ok());
     }
 }

@@ -8,6 +8,7 @@
 //! | `build`, `elf` | builds the kernel, the servers and the boot stub; makes of them what is booted |
 //! | `image/` | boot modules, the direct stub's bundle, the Limine disk image |
 //! | `machine`, `qemu`, `plain` | a guest's command line; running it under a hard time limit; its serial port as plain text |
+//! | `inspect/` | the domain tree of a guest as text, JSON and SVG |
 //! | `scenario/` | `ci/scenarios.toml`: its format, its variants, judging what a guest printed |
 //! | `run`, `test/`, `bench/`, `check/`, `clippy`, `graph`, `syscalls` | one command each |
 #![forbid(unsafe_code)]
@@ -23,6 +24,7 @@ mod command;
 mod elf;
 mod graph;
 mod image;
+mod inspect;
 mod machine;
 mod plain;
 mod qemu;

@@ -2,7 +2,7 @@
 
 use crate::arch::Arch;
 use crate::build::Profile;
-use crate::cli::RunOptions;
+use crate::cli::{GuestOptions, RunOptions};
 use crate::machine::Loader;
 use crate::scenario::config::Scenario;
 use crate::scenario::{Config, Variant, expand_on};
@@ -13,20 +13,22 @@ use crate::ui::say;
 use crate::workspace::Workspace;
 use anyhow::{Context, Result, bail};
 
+/// The scenario that is booted when none is named.
+const SCENARIO: &str = "boot-demo";
+
 /// Boots what `options` ask for; `true` only if the guest reports success.
 pub fn run(workspace: &Workspace, setup: &Setup, options: &RunOptions) -> Result<bool> {
     let config = Config::read(workspace)?;
-    let mut variant = chosen(&config, options)?;
-    variant.loader = match options.loader.fixed() {
-        Some(loader) => loader,
-        None => choose_loader(setup, &config, &variant)?,
-    };
+    let mut variant = chosen(setup, &config, &options.guest, SCENARIO)?;
+    if options.stay {
+        let scenario = &mut variant.scenario;
+        scenario.cmdline = format!("{} stay", scenario.cmdline).trim().into();
+    }
     let (arch, machine) = (variant.arch, variant.machine.as_str());
-    config.board(machine)?.accept(machine, variant.loader, variant.smp)?;
     let mut guests = Guests::new(setup, &config)?;
     guests.prepare(arch, std::slice::from_ref(&variant))?;
     guests.programs(&variant)?;
-    if let (Some(_), Some(Ok(limine))) = (options.loader.fixed(), guests.limine(arch)) {
+    if let (Some(_), Some(Ok(limine))) = (options.guest.loader.fixed(), guests.limine(arch)) {
         say(format!("loader: {}, Limine from {}", variant.loader, limine.origin));
     }
     say(format!(
@@ -55,9 +57,14 @@ pub fn run(workspace: &Workspace, setup: &Setup, options: &RunOptions) -> Result
 }
 
 /// The scenario's first variant on the machine that was asked for, changed as the command line
-/// asks.
-fn chosen(config: &Config, options: &RunOptions) -> Result<Variant> {
-    let scenario = config.scenario(&options.scenario)?;
+/// asks. `usual` is the scenario when none is named.
+pub fn chosen(
+    setup: &Setup,
+    config: &Config,
+    options: &GuestOptions,
+    usual: &str,
+) -> Result<Variant> {
+    let scenario = config.scenario(options.scenario.as_deref().unwrap_or(usual))?;
     let machine = match &options.machine {
         Some(machine) => machine,
         None => first_machine(config, scenario, options.arch.unwrap_or(Arch::X86_64))?,
@@ -78,9 +85,11 @@ fn chosen(config: &Config, options: &RunOptions) -> Result<Variant> {
     scenario.memory = options.memory.unwrap_or(scenario.memory);
     // A person ends a guest by Ctrl-C; only the tests need a limit.
     scenario.timeout_s = options.timeout.unwrap_or(0);
-    if options.stay {
-        scenario.cmdline = format!("{} stay", scenario.cmdline).trim().into();
-    }
+    variant.loader = match options.loader.fixed() {
+        Some(loader) => loader,
+        None => choose_loader(setup, config, &variant)?,
+    };
+    board.accept(machine, variant.loader, variant.smp)?;
     Ok(variant)
 }
 

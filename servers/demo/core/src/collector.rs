@@ -113,6 +113,13 @@ impl Collector {
         Held::GoOn
     }
 
+    /// Whether what the drivers hold has been looked at. Nobody stands still who was refused
+    /// everything.
+    #[must_use]
+    pub const fn has_seen(&self) -> bool {
+        self.standings.is_seen()
+    }
+
     /// A driver said that this one is gone, or its words made no sense: the run is bad.
     pub fn object(&mut self, why: String) {
         self.intruders.push(why);

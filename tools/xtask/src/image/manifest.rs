@@ -2,6 +2,7 @@
 
 use crate::workspace::Workspace;
 use anyhow::{Context, Result, anyhow};
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use tocsin_manifest::{Manifest, SourceError, from_toml, quirks_from_toml};
@@ -30,6 +31,23 @@ fn parse<T>(
     parse(&text).map_err(|error| anyhow!("{shown}: {error}"))
 }
 
+/// Adds words to the arguments of programs; `name` is the manifest's.
+pub fn add_args(
+    manifest: &mut Manifest,
+    name: &str,
+    args: &BTreeMap<String, String>,
+) -> Result<()> {
+    for (wanted, words) in args {
+        let drivers = manifest.drivers.iter_mut().map(|driver| &mut driver.program);
+        let mut programs = manifest.servers.iter_mut().chain(drivers);
+        let program = programs.find(|program| program.name == *wanted);
+        let program =
+            program.with_context(|| format!("manifest {name} has no program `{wanted}`"))?;
+        program.args = format!("{} {words}", program.args).trim().into();
+    }
+    Ok(())
+}
+
 /// `manifest` as `init` reads it.
 pub fn compile(manifest: &Manifest) -> Result<Vec<u8>> {
     manifest.to_bytes().map_err(|error| anyhow!("the manifest cannot be compiled: {error}"))
@@ -38,6 +56,20 @@ pub fn compile(manifest: &Manifest) -> Result<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn arguments_are_added_to_who_is_there() {
+        let workspace = Workspace::find().expect("the tree");
+        let mut manifest = read(&workspace, DEFAULT).expect("it is good");
+        let args = |name: &str| BTreeMap::from([(name.to_string(), "rows".to_string())]);
+        add_args(&mut manifest, DEFAULT, &args("inspect")).expect("it is there");
+        add_args(&mut manifest, DEFAULT, &args("demo")).expect("it is there");
+        let of = |name: &str| manifest.program(name).map(|program| program.args.clone());
+        assert_eq!(of("inspect").as_deref(), Some("rows"));
+        assert_eq!(of("demo").as_deref(), Some("edu lsi rows"));
+        let why = add_args(&mut manifest, DEFAULT, &args("nobody")).expect_err("not there");
+        assert_eq!(why.to_string(), "manifest default has no program `nobody`");
+    }
 
     #[test]
     fn every_committed_manifest_compiles() {

@@ -17,6 +17,7 @@ use crate::setup::limine::Limine;
 use crate::ui::{Step, say};
 use crate::workspace::Workspace;
 use anyhow::{Context, Result, bail};
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
@@ -25,9 +26,12 @@ pub fn boot_files(
     setup: &Setup,
     programs: &Programs,
     manifest: &str,
+    args: &BTreeMap<String, String>,
     faults: &Faults,
 ) -> Result<BootFiles> {
-    let manifest = manifest::read(setup.workspace, manifest)?;
+    let name = manifest;
+    let mut manifest = manifest::read(setup.workspace, name)?;
+    manifest::add_args(&mut manifest, name, args)?;
     let mut files = BootFiles::read(programs, &manifest)?;
     files.apply(faults)?;
     Ok(files)
@@ -75,7 +79,8 @@ pub fn write(workspace: &Workspace, setup: &Setup, options: &ImageOptions) -> Re
         let compiler = Compiler::find(setup, arch)?;
         let profile = if options.debug { Profile::Debug } else { Profile::Release };
         let programs = build::build(setup, &compiler, &build::bare_crates(setup)?, profile)?;
-        let files = boot_files(setup, &programs, manifest::DEFAULT, &Faults::default())?;
+        let files =
+            boot_files(setup, &programs, manifest::DEFAULT, &BTreeMap::new(), &Faults::default())?;
         anyhow::Ok((programs, files))
     };
     if options.direct {

@@ -14,8 +14,7 @@ use std::fmt::Display;
 #[serde(deny_unknown_fields)]
 pub struct Board {
     /// What is special about it, for people.
-    #[serde(rename = "about")]
-    _about: String,
+    about: String,
     #[serde(default = "default_arch")]
     pub arch: Arch,
     /// QEMU arguments, separated by spaces.
@@ -42,6 +41,11 @@ fn default_uefi() -> bool {
 }
 
 impl Board {
+    /// What is special about it.
+    pub fn about(&self) -> &str {
+        &self.about
+    }
+
     /// QEMU's words for this machine with `smp` CPUs.
     pub fn words(&self, smp: u32) -> Vec<String> {
         let mut words = words(&self.qemu);

@@ -46,6 +46,9 @@ pub struct Scenario {
     /// `default` is boot/manifest.toml, another name is boot/manifests/NAME.toml.
     #[serde(default = "default_manifest")]
     pub manifest: String,
+    /// Words that are added to the arguments of these programs of the manifest.
+    #[serde(default)]
+    pub args: BTreeMap<String, String>,
     /// Kernel command line.
     #[serde(default)]
     pub cmdline: String,

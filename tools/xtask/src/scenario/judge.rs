@@ -2,6 +2,7 @@
 
 use super::config::{End, Scenario};
 use super::serial::{self, Line, Outcome, TestLine};
+use crate::inspect::parse;
 use crate::qemu::Ending;
 use regex::Regex;
 
@@ -83,6 +84,9 @@ pub fn judge(scenario: &Scenario, ending: &Ending) -> Verdict {
     if !ending.all_typed {
         problems.push("it ended before all of its input was typed".into());
     }
+    // Rows of the inspector are whole, or it had better say nothing.
+    let rows = parse::snapshots(lines.iter().map(String::as_str));
+    problems.extend(rows.err().map(|error| format!("the inspector's rows: {error:#}")));
     problems.extend(missing_pattern(&scenario.expect, &lines));
     for pattern in &scenario.require {
         problems.extend(missing_pattern(std::slice::from_ref(pattern), &lines));

@@ -88,8 +88,13 @@ impl<'a> Guests<'a> {
             let _one_at_a_time =
                 self.making.lock().map_err(|_| anyhow!("another guest's media"))?;
             let scenario = &variant.scenario;
-            let files =
-                image::boot_files(self.setup, programs, &scenario.manifest, &scenario.faults())?;
+            let files = image::boot_files(
+                self.setup,
+                programs,
+                &scenario.manifest,
+                &scenario.args,
+                &scenario.faults(),
+            )?;
             let board = self.config.board(&variant.machine)?;
             let mut machine = variant.prepare(self.setup, board, &files, boot)?;
             if !board.tree.is_empty() {

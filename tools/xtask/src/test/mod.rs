@@ -12,19 +12,24 @@ use crate::scenario::{Config, Variant, expand};
 use crate::setup::Setup;
 use crate::ui::say;
 use crate::workspace::Workspace;
-use anyhow::Result;
+use anyhow::{Context, Result};
 use guests::Guests;
 
 /// Runs the tests that `options` choose; `false` if one failed or none was run.
 pub fn run(workspace: &Workspace, setup: &Setup, options: &TestOptions) -> Result<bool> {
     let config = Config::read(workspace)?;
     let filter = options.filter.as_deref();
+    let machine = options.machine.as_deref();
+    if let Some(machine) = machine {
+        config.board(machine).context("--machine")?;
+    }
     let mut variants: Vec<Variant> = Vec::new();
     for scenario in config.scenarios() {
         variants.extend(expand(&config, scenario)?);
     }
     variants.retain(|variant| {
         options.arch.is_none_or(|arch| variant.arch == arch)
+            && machine.is_none_or(|machine| variant.machine == machine)
             && filter.is_none_or(|filter| variant.name().contains(filter))
     });
     if options.list {
