@@ -6,7 +6,7 @@
 //! The driver is a process of its own. The test holds the device, so that it can have it write
 //! after the driver's death.
 
-use libsys::ipc::{AskError, Event, Server, ask, ask_with, call};
+use libsys::ipc::{Event, Server, ask, ask_with, call};
 use libsys::map::Mapping;
 use libsys::object::Capability;
 use libsys::pci::DmaMemory;
