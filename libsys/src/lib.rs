@@ -30,6 +30,7 @@ extern crate std;
 mod arch;
 pub mod driver;
 pub mod elf;
+pub mod input;
 pub mod interrupt;
 pub mod ipc;
 pub mod map;

@@ -3,38 +3,10 @@
 use core::fmt;
 
 use crate::madt::{Entry, IoApic, Madt, SourceOverride};
+use crate::{Line, Polarity, Trigger};
 
 /// IO APICs that are kept. They share 4 bits of address or 8 of id, and no PC has as many.
 pub const MAX_IO_APICS: usize = 8;
-
-/// What makes an interrupt.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Trigger {
-    /// A change of the wire.
-    Edge,
-    /// Its level, for as long as it stands.
-    Level,
-}
-
-/// Which side of the wire is the active one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Polarity {
-    /// High, or rising.
-    High,
-    /// Low, or falling.
-    Low,
-}
-
-/// A wired interrupt.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Wire {
-    /// Global system interrupt: IO APIC and pin.
-    pub gsi: u32,
-    /// Edge or level.
-    pub trigger: Trigger,
-    /// High or low.
-    pub polarity: Polarity,
-}
 
 /// The IO APICs that can be used, as far as the table alone says, and what is wrong with the others.
 #[derive(Clone, Debug)]
@@ -157,26 +129,27 @@ impl IoApics {
 impl Madt<'_> {
     /// Where ISA interrupt `source` arrives: on the GSI of the same number, edge and high as ISA has them, unless an
     /// override says something else (§5.2.12.5).
-    pub fn isa_wire(&self, source: u8) -> Result<Wire, BadOverride> {
+    pub fn isa_line(&self, source: u8) -> Result<Line, BadOverride> {
         let mut found = None;
         for entry in self.entries() {
             let Ok(Entry::SourceOverride(said)) = entry else { continue };
             if said.source != source {
                 continue;
             }
-            let wire = wire(&said).ok_or(BadOverride(said))?;
-            if found.is_some_and(|earlier| earlier != wire) {
+            let line = line(&said).ok_or(BadOverride(said))?;
+            if found.is_some_and(|earlier| earlier != line) {
                 return Err(BadOverride(said));
             }
-            found = Some(wire);
+            found = Some(line);
         }
-        let plain = Wire { gsi: source.into(), trigger: Trigger::Edge, polarity: Polarity::High };
+        let plain =
+            Line { number: source.into(), trigger: Trigger::Edge, polarity: Polarity::High };
         Ok(found.unwrap_or(plain))
     }
 }
 
 /// MPS INTI flags (table 5.26): 1:0 polarity, 3:2 trigger mode; 00 is as the bus has it, 10 is reserved.
-fn wire(said: &SourceOverride) -> Option<Wire> {
+fn line(said: &SourceOverride) -> Option<Line> {
     let polarity = match said.flags & 0b11 {
         0b00 | 0b01 => Polarity::High,
         0b11 => Polarity::Low,
@@ -187,5 +160,5 @@ fn wire(said: &SourceOverride) -> Option<Wire> {
         0b11 => Trigger::Level,
         _ => return None,
     };
-    Some(Wire { gsi: said.gsi, trigger, polarity })
+    Some(Line { number: said.gsi, trigger, polarity })
 }

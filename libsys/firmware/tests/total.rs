@@ -15,7 +15,7 @@ fn look_at(bytes: &[u8]) {
         let _ = (madt.local_apic_address(), madt.has_8259());
         let wired = tocsin_firmware::wiring::IoApics::of(&madt);
         assert!(wired.good().count() + wired.bad().count() <= madt.io_apics().count());
-        let _ = (0..=255).filter(|source| madt.isa_wire(*source).is_ok()).count();
+        let _ = (0..=255).filter(|source| madt.isa_line(*source).is_ok()).count();
     }
     if let Ok(mcfg) = Mcfg::parse(bytes) {
         assert!(mcfg.segments().count() <= bound);

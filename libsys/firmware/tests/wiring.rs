@@ -4,10 +4,8 @@ mod common;
 
 use common::{acpi, hex, q35, table};
 use tocsin_firmware::madt::{IoApic, SourceOverride};
-use tocsin_firmware::wiring::{
-    BadOverride, IoApicFault, IoApics, MAX_IO_APICS, Polarity, Trigger, Wire,
-};
-use tocsin_firmware::{Dmar, Madt, RequesterId};
+use tocsin_firmware::wiring::{BadOverride, IoApicFault, IoApics, MAX_IO_APICS};
+use tocsin_firmware::{Dmar, Line, Madt, Polarity, RequesterId, Trigger};
 
 /// Type 1 (ACPI §5.2.12.3): id at 2, address at 4, first GSI at 8.
 fn io_apic(id: u8, address: u32, base: u32) -> Vec<u8> {
@@ -44,29 +42,29 @@ fn q35_has_one_and_its_scope() {
 
 /// QEMU's overrides: the timer is on GSI 2; 5, 9, 10 and 11 are level and high.
 #[test]
-fn isa_wires_of_q35() {
+fn isa_lines_of_q35() {
     let bytes = hex(q35::MADT);
     let madt = Madt::parse(&bytes).unwrap();
-    let wire = |gsi, trigger| Ok(Wire { gsi, trigger, polarity: Polarity::High });
-    assert_eq!(madt.isa_wire(0), wire(2, Trigger::Edge));
-    assert_eq!(madt.isa_wire(4), wire(4, Trigger::Edge));
-    assert_eq!(madt.isa_wire(9), wire(9, Trigger::Level));
+    let line = |number, trigger| Ok(Line { number, trigger, polarity: Polarity::High });
+    assert_eq!(madt.isa_line(0), line(2, Trigger::Edge));
+    assert_eq!(madt.isa_line(4), line(4, Trigger::Edge));
+    assert_eq!(madt.isa_line(9), line(9, Trigger::Level));
 }
 
 #[test]
 fn overrides_say_all_that_they_can() {
-    let low_level = Wire { gsi: 20, trigger: Trigger::Level, polarity: Polarity::Low };
+    let low_level = Line { number: 20, trigger: Trigger::Level, polarity: Polarity::Low };
     let bytes = acpi::madt(&[isa(3, 3, 0x5), isa(9, 20, 0xf), isa(9, 20, 0xf), isa(4, 4, 0x2)]);
     let madt = Madt::parse(&bytes).unwrap();
-    assert_eq!(madt.isa_wire(9), Ok(low_level));
-    assert_eq!(madt.isa_wire(3).map(|it| it.trigger), Ok(Trigger::Edge));
+    assert_eq!(madt.isa_line(9), Ok(low_level));
+    assert_eq!(madt.isa_line(3).map(|it| it.trigger), Ok(Trigger::Edge));
     // Reserved polarity.
     let bad = SourceOverride { source: 4, gsi: 4, flags: 2 };
-    assert_eq!(madt.isa_wire(4), Err(BadOverride(bad)));
+    assert_eq!(madt.isa_line(4), Err(BadOverride(bad)));
     // Reserved trigger; and two that contradict each other.
     for entries in [vec![isa(4, 4, 0x8)], vec![isa(4, 4, 0x5), isa(4, 5, 0x5)]] {
         let bytes = acpi::madt(&entries);
-        let refused = Madt::parse(&bytes).unwrap().isa_wire(4).unwrap_err();
+        let refused = Madt::parse(&bytes).unwrap().isa_line(4).unwrap_err();
         assert!(refused.to_string().contains("override of ISA interrupt 4"));
     }
 }

@@ -64,6 +64,9 @@ pub enum Grant {
     /// `inspect:<name>`: may read from this endpoint, an interrupt server's, what it has given to everybody, and ask for
     /// nothing else.
     Inspect(String),
+    /// `wire:<name>`: the interrupt line of a platform device, and the right to open it at `interrupt`, as a client of its
+    /// own. `uart`: the serial port's. One program only.
+    Wire(String),
     /// `module:<name>`: the boot module with this name, read only, to start processes from.
     Module(String),
 }
@@ -83,6 +86,7 @@ impl Grant {
             | Grant::PciWindow
             | Grant::MessageControl
             | Grant::DebugLog
+            | Grant::Wire(_)
             | Grant::Receive(_) => true,
             Grant::Firmware
             | Grant::DebugWrite
@@ -117,7 +121,8 @@ impl Grant {
             | Grant::Device(name)
             | Grant::Mint(name)
             | Grant::Inspect(name) => Some(name),
-            Grant::Hpet => Some("interrupt"),
+            // Which all messages and lines are of.
+            Grant::Hpet | Grant::Wire(_) => Some("interrupt"),
             _ => None,
         }
     }
@@ -145,6 +150,7 @@ impl fmt::Display for Grant {
             Grant::Device(name) => write!(f, "device:{name}"),
             Grant::Mint(name) => write!(f, "mint:{name}"),
             Grant::Inspect(name) => write!(f, "inspect:{name}"),
+            Grant::Wire(name) => write!(f, "wire:{name}"),
             Grant::Module(name) => write!(f, "module:{name}"),
         }
     }
@@ -198,7 +204,8 @@ impl FromStr for Grant {
                 "debug-log" => Grant::DebugLog,
                 "debug-write" => Grant::DebugWrite,
                 "debug-stats" => Grant::DebugStats,
-                "ioport" | "receive" | "endpoint" | "device" | "mint" | "inspect" | "module" => {
+                "ioport" | "receive" | "endpoint" | "device" | "mint" | "inspect" | "wire"
+                | "module" => {
                     return Err(bad(format!("needs a name, as in {text}:<name>")));
                 }
                 _ => return Err(bad("no such grant".to_string())),
@@ -225,6 +232,8 @@ impl FromStr for Grant {
             "device" => Grant::Device(owned),
             "mint" => Grant::Mint(owned),
             "inspect" => Grant::Inspect(owned),
+            "wire" if name == "uart" => Grant::Wire(owned),
+            "wire" => return Err(bad("the only such line is wire:uart".to_string())),
             "module" => Grant::Module(owned),
             _ => return Err(bad("no such grant".to_string())),
         })

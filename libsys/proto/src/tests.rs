@@ -202,6 +202,21 @@ fn text_is_split_at_characters_and_must_be_text() {
 }
 
 #[test]
+fn typed_is_a_line_or_none() {
+    let line = Text::split("hi").0;
+    assert_eq!(&*console::Typed { line: Some(line.clone()) }.frame().words, &[2, 0x6968]);
+    // An empty line is a line.
+    let empty = console::Typed { line: Some(Text::default()) };
+    assert_eq!(&*empty.frame().words, &[0]);
+    for typed in [empty, console::Typed { line: None }, console::Typed { line: Some(line) }] {
+        reply_round_trip(typed, 0);
+    }
+    assert_eq!(console::Listen.frame().label, 3);
+    assert_eq!(console::Listen::decode(&[], 0), Err(DecodeError::WrongHandles));
+    assert_eq!(console::Read::decode(&[0], 0), Err(DecodeError::WrongLength));
+}
+
+#[test]
 fn errors_survive_the_label() {
     fn check<E: ErrorCode + PartialEq>(all: &[E]) {
         for &error in all {

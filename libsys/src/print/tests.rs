@@ -26,6 +26,9 @@ fn console() -> (Rc<RefCell<Vec<String>>>, MutexGuard<'static, ()>) {
                 Nothing.frame()
             }
             Ok(console::Request::Flush(_)) => Nothing.frame(),
+            Ok(console::Request::Listen(_) | console::Request::Read(_)) => {
+                Frame::refusal(console::Error::NoInput)
+            }
             Err(error) => Frame::refusal(console::Error::from(error)),
         };
         fake::Return { frame, handles: Vec::new() }

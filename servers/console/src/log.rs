@@ -5,10 +5,9 @@ use libsys::sys;
 use tocsin_abi::limits::MAX_DEBUG_BYTES;
 use tocsin_abi::{Error, Handle};
 
-/// The log, and the port that is told when it has text.
+/// The log.
 pub struct Log {
     log: Handle,
-    _port: Port,
     /// The first bytes of a character whose rest was not in the log yet.
     cut: usize,
     buffer: [u8; MAX_DEBUG_BYTES],
@@ -20,9 +19,9 @@ const READS: usize = 64;
 
 impl Log {
     /// From now on the kernel leaves text for us and does not write to the port itself.
-    pub fn bind(log: Handle, port: Port) -> Result<Self, Error> {
+    pub fn bind(log: Handle, port: &Port) -> Result<Self, Error> {
         sys::debug_bind(log, port.handle(), 0)?;
-        Ok(Self { log, _port: port, cut: 0, buffer: [0; MAX_DEBUG_BYTES] })
+        Ok(Self { log, cut: 0, buffer: [0; MAX_DEBUG_BYTES] })
     }
 
     /// Hands all text that is there to `print`, in pieces.

@@ -1,6 +1,6 @@
 //! The serial port that this machine has.
 
-use console_core::{Pl011, Uart, Variant};
+use console_core::{Pl011, Uart, UartState, Variant};
 use libsys::sys;
 use tocsin_abi::Kind;
 use tocsin_abi::startup::{Entry, Startup};
@@ -44,6 +44,51 @@ impl Output {
             Self::Com1(uart) => uart.print(line),
             Self::Pl011(uart) => uart.print(line),
             Self::Nowhere => {}
+        }
+    }
+
+    /// Whether anything is there to be typed at.
+    pub fn is_there(&self) -> bool {
+        match self {
+            Self::Com1(uart) => uart.state() != UartState::Absent,
+            Self::Pl011(_) => true,
+            Self::Nowhere => false,
+        }
+    }
+
+    /// Sends bytes as they are.
+    pub fn send(&mut self, bytes: &[u8]) {
+        match self {
+            Self::Com1(uart) => uart.send(bytes),
+            Self::Pl011(uart) => uart.send(bytes),
+            Self::Nowhere => {}
+        }
+    }
+
+    /// Asks for an interrupt when there is input, and at once if there is.
+    pub fn listen(&mut self) {
+        match self {
+            Self::Com1(uart) => uart.listen(),
+            Self::Pl011(uart) => uart.listen(),
+            Self::Nowhere => {}
+        }
+    }
+
+    /// Asks for none.
+    pub fn ignore(&mut self) {
+        match self {
+            Self::Com1(uart) => uart.ignore(),
+            Self::Pl011(uart) => uart.ignore(),
+            Self::Nowhere => {}
+        }
+    }
+
+    /// The next byte of input.
+    pub fn receive(&mut self) -> Option<u8> {
+        match self {
+            Self::Com1(uart) => uart.receive(),
+            Self::Pl011(uart) => uart.receive(),
+            Self::Nowhere => None,
         }
     }
 

@@ -22,6 +22,7 @@ use crate::hardware::{Device, Hardware, Hpet, Messages, Uart};
 use crate::modules::Modules;
 use crate::pins;
 use crate::platform;
+use crate::wires;
 
 /// What a driver's device gives it.
 pub struct Claimed {
@@ -225,6 +226,7 @@ impl<'a> Grants<'a> {
                     .grant(&name_there, endpoint, Rights::CALL, badge::INSPECT)
                     .context("grant")?;
             }
+            Grant::Wire(name) => self.give_wire(spawner, name, number)?,
             Grant::Module(name) => {
                 let module = self.modules.open(name)?;
                 let values = (module.bytes.len() as u64, 0);
@@ -234,6 +236,18 @@ impl<'a> Grants<'a> {
                     .context("grant")?;
             }
         }
+        Ok(())
+    }
+
+    /// The right to open a line, and which it is. Where firmware names none there is nothing to
+    /// give; the server says so.
+    fn give_wire(&self, spawner: &mut Spawner, name: &str, number: usize) -> Result<(), Fatal> {
+        let Some(line) = wires::line(self.hardware, name) else { return Ok(()) };
+        let badge = platform::badge_of(number)?;
+        let values = (line.line.0.into(), line.wiring.to_bits().into());
+        let interrupt = self.find("interrupt")?;
+        let name_there = format!("wire:{name}");
+        spawner.grant_with(&name_there, interrupt, CALL, badge, values).context("grant")?;
         Ok(())
     }
 

@@ -18,6 +18,7 @@ mod power;
 mod probe;
 mod programs;
 mod supervise;
+mod wires;
 
 use alloc::format;
 
@@ -68,6 +69,9 @@ fn run(env: &'static Startup, console: &mut Option<Handle>) -> Result<u64, Fatal
         // From here on somebody prints what the kernel's log holds.
         if manifest.receiver("console").is_some_and(|receiver| receiver.name == server.name) {
             *console = grants.endpoint("console");
+        }
+        if manifest.receiver("interrupt").is_some_and(|receiver| receiver.name == server.name) {
+            wires::tell(&grants, &hardware, &manifest)?;
         }
     }
     let devices = if manifest.drivers.is_empty() { None } else { Some(Devices::new(&grants)?) };

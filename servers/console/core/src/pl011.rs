@@ -15,8 +15,17 @@ mod offset {
 /// UARTFR: busy (bit 3), transmit FIFO full (bit 5).
 const BUSY: u32 = 1 << 3;
 const TRANSMIT_FULL: u32 = 1 << 5;
-/// UARTCR: the UART (bit 0) and its transmitter (bit 8) are on.
-const TRANSMITTER_ON: u32 = 1 << 0 | 1 << 8;
+/// UARTFR: receive FIFO empty (bit 4).
+const RECEIVE_EMPTY: u32 = 1 << 4;
+/// UARTCR: the UART (bit 0), its transmitter (bit 8) and its receiver (bit 9) are on.
+const ALL_ON: u32 = 1 << 0 | 1 << 8 | 1 << 9;
+/// UARTIMSC: receive (bit 4), and receive timeout (bit 6): fewer bytes than the FIFO's mark.
+const RECEIVED: u32 = 1 << 4 | 1 << 6;
+/// UARTDR: framing, parity and break errors of this byte (bits 8 to 10).
+const BROKEN: u32 = 0x700;
+
+/// Bytes of the deepest FIFO.
+const DEEPEST_FIFO: usize = 32;
 
 /// The UART's registers, and a clock.
 pub trait Pl011Registers: Clock {
@@ -35,7 +44,7 @@ pub enum Variant {
     Generic,
 }
 
-/// A PL011 that is used for output only, at the speed at which firmware left it: nothing
+/// A PL011. Output is polled; input can be asked for by interrupt. It runs at the speed at which firmware left it: nothing
 /// says how fast its clock runs.
 #[derive(Debug)]
 pub struct Pl011<R> {
@@ -48,14 +57,14 @@ impl<R: Pl011Registers> Pl011<R> {
     /// 34 ms at 9600 baud.
     const WAIT_NS: u64 = 50_000_000;
 
-    /// Switches its interrupts off and its transmitter on, where a register can do that.
+    /// Switches its interrupts off, and transmitter and receiver on, where a register can do that.
     pub fn new(mut registers: R, variant: Variant) -> Self {
         registers.write(offset::INTERRUPT_MASK, 0);
         if variant == Variant::Whole {
             let control = registers.read(offset::CONTROL);
             // Not written without need: DDI 0183G §3.3.8 wants the UART off while it changes.
-            if control & TRANSMITTER_ON != TRANSMITTER_ON {
-                registers.write(offset::CONTROL, control | TRANSMITTER_ON);
+            if control & ALL_ON != ALL_ON {
+                registers.write(offset::CONTROL, control | ALL_ON);
             }
         }
         Self { registers, state: UartState::Works }
@@ -84,6 +93,42 @@ impl<R: Pl011Registers> Pl011<R> {
         }
     }
 
+    /// Sends bytes as they are, as far as the UART takes them.
+    pub fn send(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            if !self.wait(TRANSMIT_FULL) {
+                return;
+            }
+            self.registers.write(offset::DATA, (*byte).into());
+        }
+    }
+
+    /// Asks for an interrupt for as long as there is input.
+    pub fn listen(&mut self) {
+        self.registers.write(offset::INTERRUPT_MASK, RECEIVED);
+    }
+
+    /// Asks for no more interrupts.
+    pub fn ignore(&mut self) {
+        self.registers.write(offset::INTERRUPT_MASK, 0);
+    }
+
+    /// The next byte that was received whole. Reading is all that takes the interrupt back: UARTICR
+    /// would also forget bytes that are still there.
+    pub fn receive(&mut self) -> Option<u8> {
+        // More broken ones in a row than any FIFO holds wait for the next call.
+        for _ in 0..DEEPEST_FIFO {
+            if self.registers.read(offset::FLAGS) & RECEIVE_EMPTY != 0 {
+                return None;
+            }
+            let data = self.registers.read(offset::DATA);
+            if data & BROKEN == 0 {
+                return Some(data as u8);
+            }
+        }
+        None
+    }
+
     /// Waits until these flags are clear.
     fn wait(&mut self, flags: u32) -> bool {
         wait(&mut self.registers, &mut self.state, Self::WAIT_NS, |registers| {
@@ -109,6 +154,7 @@ mod tests {
         sent: Vec<u8>,
         overrun: bool,
         time: u64,
+        received: Vec<u32>,
     }
 
     /// `looks_per_byte` of one that does not send.
@@ -126,6 +172,7 @@ mod tests {
                 sent: Vec::new(),
                 overrun: false,
                 time: 0,
+                received: Vec::new(),
             }
         }
     }
@@ -148,10 +195,12 @@ mod tests {
                     }
                     let full = if self.fifo == 16 { TRANSMIT_FULL } else { 0 };
                     let busy = if self.fifo > 0 { BUSY } else { 0 };
-                    // Clear to send and empty receiver (bits 0 and 4) mean nothing here.
-                    full | busy | 0x11
+                    let empty = if self.received.is_empty() { RECEIVE_EMPTY } else { 0 };
+                    // Clear to send (bit 0) means nothing here.
+                    full | busy | empty | 0x01
                 }
                 offset::CONTROL if self.variant == Variant::Whole => self.control,
+                offset::DATA => self.received.remove(0),
                 other => panic!("register {other:#x} was read"),
             }
         }
@@ -161,7 +210,7 @@ mod tests {
                 offset::DATA => {
                     self.overrun |= self.fifo == 16;
                     self.fifo += 1;
-                    if self.control & TRANSMITTER_ON == TRANSMITTER_ON {
+                    if self.control & 0x101 == 0x101 {
                         self.sent.push(value as u8);
                     }
                 }
@@ -185,9 +234,9 @@ mod tests {
     }
 
     #[test]
-    fn the_transmitter_is_switched_on_and_the_rest_left_as_it_was() {
+    fn both_sides_are_switched_on_and_the_rest_left_as_it_was() {
         // Reset value: receiver and transmitter on, UART off (DDI 0183G §3.3.8).
-        for (before, after) in [(0x300, 0x301), (0, 0x101), (0xcf01, 0xcf01 | 0x100)] {
+        for (before, after) in [(0x300, 0x301), (0, 0x301), (0xc001, 0xc301), (0xcf01, 0xcf01)] {
             let mut model = Model::new(Variant::Whole, before, 1);
             Pl011::new(&mut model, Variant::Whole).print("on");
             assert_eq!((model.control, &model.sent[..]), (after, &b"on\r\n"[..]));
@@ -199,6 +248,32 @@ mod tests {
         let mut model = Model::new(Variant::Generic, 0x301, 1);
         Pl011::new(&mut model, Variant::Generic).print("generic");
         assert_eq!(model.sent, b"generic\r\n");
+    }
+
+    /// DDI 0183G §3.3.1, §3.3.10: data in bits 7:0, errors above; interrupts 4 and 6.
+    #[test]
+    fn what_came_broken_is_left_out() {
+        let mut model = Model::new(Variant::Generic, 0x301, 1);
+        model.received = [0x61, 0x162, 0x263, 0x400, 0x864].into();
+        let mut uart = Pl011::new(&mut model, Variant::Generic);
+        uart.listen();
+        assert_eq!(uart.registers.mask, 0x50);
+        assert_eq!(uart.receive(), Some(b'a'));
+        // An overrun lost the bytes after this one, which is good.
+        assert_eq!(uart.receive(), Some(b'd'));
+        assert_eq!(uart.receive(), None);
+        uart.ignore();
+        uart.send(b"ok");
+        assert_eq!((model.mask, &model.sent[..]), (0, &b"ok"[..]));
+    }
+
+    #[test]
+    fn broken_bytes_without_end_cost_a_bounded_time() {
+        let mut model = Model::new(Variant::Generic, 0x301, 1);
+        model.received = alloc::vec![0x400; 100];
+        let mut uart = Pl011::new(&mut model, Variant::Generic);
+        assert_eq!(uart.receive(), None);
+        assert_eq!(model.received.len(), 100 - DEEPEST_FIFO);
     }
 
     #[test]

@@ -16,10 +16,15 @@ mod offset {
 /// LCR: divisor latch access (bit 7); 8 data bits, no parity, one stop bit (bits 1:0).
 const DIVISOR_LATCH: u8 = 0x80;
 const EIGHT_BITS: u8 = 0x03;
-/// FCR: FIFOs on and emptied.
-const FIFO_ON_CLEAR: u8 = 0x07;
-/// MCR: data terminal ready, request to send.
-const TERMINAL_READY: u8 = 0x03;
+/// FCR: FIFOs on and emptied, and an interrupt when 8 bytes were received, or when fewer have
+/// waited for the time of four (bits 7:6 = 10).
+const FIFO_ON_CLEAR: u8 = 0x87;
+/// MCR: data terminal ready, request to send; and OUT2, which on a PC lets the interrupt out.
+const TERMINAL_READY: u8 = 0x0b;
+/// IER bit 0: an interrupt when something was received.
+const RECEIVED: u8 = 1 << 0;
+/// LSR bit 0: a byte was received.
+const DATA_READY: u8 = 1 << 0;
 /// LSR bit 5: the transmitter's FIFO is empty.
 const TRANSMITTER_EMPTY: u8 = 1 << 5;
 /// Bytes that fit once the FIFO is empty.
@@ -33,7 +38,7 @@ pub trait Registers: Clock {
     fn write(&mut self, offset: u16, value: u8);
 }
 
-/// A UART that is used for output only.
+/// A UART. Output is polled; input can be asked for by interrupt.
 #[derive(Debug)]
 pub struct Uart<R> {
     registers: R,
@@ -99,6 +104,42 @@ impl<R: Registers> Uart<R> {
         }
     }
 
+    /// Sends bytes as they are, as far as the UART takes them.
+    pub fn send(&mut self, bytes: &[u8]) {
+        for chunk in bytes.chunks(FIFO_BYTES) {
+            if self.state == UartState::Absent || !self.wait_empty() {
+                return;
+            }
+            chunk.iter().for_each(|byte| self.registers.write(offset::DATA, *byte));
+        }
+    }
+
+    /// Asks for an interrupt when there is input. What is there already makes one at once, and on
+    /// a wire that had gone high for it before, a new edge.
+    pub fn listen(&mut self) {
+        if self.state != UartState::Absent {
+            self.registers.write(offset::INTERRUPT_ENABLE, 0);
+            self.registers.write(offset::INTERRUPT_ENABLE, RECEIVED);
+        }
+    }
+
+    /// Asks for no more interrupts.
+    pub fn ignore(&mut self) {
+        if self.state != UartState::Absent {
+            self.registers.write(offset::INTERRUPT_ENABLE, 0);
+        }
+    }
+
+    /// The next byte that was received.
+    pub fn receive(&mut self) -> Option<u8> {
+        if self.state == UartState::Absent
+            || self.registers.read(offset::LINE_STATUS) & DATA_READY == 0
+        {
+            return None;
+        }
+        Some(self.registers.read(offset::DATA))
+    }
+
     fn wait_empty(&mut self) -> bool {
         wait(&mut self.registers, &mut self.state, Self::WAIT_NS, |registers| {
             registers.read(offset::LINE_STATUS) & TRANSMITTER_EMPTY != 0
@@ -121,24 +162,33 @@ mod tests {
         left: usize,
         time: u64,
         latch: bool,
+        received: Vec<u8>,
+        enabled: Vec<u8>,
+        modem: u8,
     }
 
     impl Registers for &mut Fake {
         fn read(&mut self, offset: u16) -> u8 {
+            if offset == offset::DATA && !self.latch {
+                return self.received.remove(0);
+            }
             assert_eq!(offset, offset::LINE_STATUS);
+            let ready = if self.received.is_empty() { 0 } else { DATA_READY };
             if self.polls == usize::MAX {
-                return 0;
+                return ready;
             }
             if self.left > 0 {
                 self.left -= 1;
-                return 0;
+                return ready;
             }
             self.room = FIFO_BYTES;
-            TRANSMITTER_EMPTY
+            TRANSMITTER_EMPTY | ready
         }
 
         fn write(&mut self, offset: u16, value: u8) {
             match offset {
+                offset::INTERRUPT_ENABLE if !self.latch => self.enabled.push(value),
+                offset::MODEM_CONTROL => self.modem = value,
                 offset::LINE_CONTROL => self.latch = value & DIVISOR_LATCH != 0,
                 offset::DATA if !self.latch => {
                     self.overrun |= self.room == 0;
@@ -167,6 +217,24 @@ mod tests {
         assert_eq!(uart.state(), UartState::Works);
         assert!(!fake.overrun);
         assert_eq!(fake.sent, b"a line that is longer than one FIFO of sixteen bytes\r\nb\r\n");
+    }
+
+    /// Data sheet 8.6: IER bit 0; MCR bit 3 is OUT2.
+    #[test]
+    fn input_comes_by_interrupt_and_in_order() {
+        let mut fake = Fake { received: b"ab".to_vec(), ..Fake::default() };
+        let mut uart = Uart::new(&mut fake);
+        uart.registers.enabled.clear();
+        uart.listen();
+        assert_eq!(uart.receive(), Some(b'a'));
+        assert_eq!(uart.receive(), Some(b'b'));
+        assert_eq!(uart.receive(), None);
+        uart.ignore();
+        uart.send(b"twenty bytes and more");
+        // Off and on: what waits already is a new edge.
+        assert_eq!(fake.enabled, [0, 1, 0]);
+        assert_eq!((fake.modem & 8, fake.overrun), (8, false));
+        assert_eq!(fake.sent, b"twenty bytes and more");
     }
 
     #[test]
@@ -201,6 +269,10 @@ mod tests {
         }
         let mut uart = Uart::new(Floating);
         uart.print("nobody reads this");
+        uart.send(b"nor this");
+        uart.listen();
+        uart.ignore();
+        assert_eq!(uart.receive(), None);
         assert_eq!(uart.state(), UartState::Absent);
     }
 }

@@ -10,6 +10,7 @@ use libsys::println;
 use tocsin_abi::Rights;
 use tocsin_abi::limits::{MAX_MEMORY_BYTES, PAGE_BYTES};
 use tocsin_firmware::arm::{Affinity, ConsoleKind, DirectMessages, Platform};
+use tocsin_firmware::{Line, Polarity, Trigger};
 
 use super::{Device, Uart, memory, slice};
 use crate::authority::Authority;
@@ -123,4 +124,11 @@ pub fn uart(authority: &Authority, platform: &Platform) -> Option<Uart> {
         ConsoleKind::Sbsa => 1,
     };
     Some(Uart { handle: page.handle, values: (kind, base) })
+}
+
+/// The console's interrupt: high for as long as it wants something (DDI 0183G §2.8), whatever
+/// firmware says of its level.
+pub fn uart_line(platform: &Platform) -> Option<Line> {
+    let number = platform.console?.interrupt?;
+    Some(Line { number, trigger: Trigger::Level, polarity: Polarity::High })
 }

@@ -6,10 +6,26 @@ use init_core::windows::Range;
 use libsys::println;
 use tocsin_abi::limits::PAGE_BYTES;
 use tocsin_firmware::wiring::{IoApics, MAX_IO_APICS};
-use tocsin_firmware::{Blob, Madt, Signature};
+use tocsin_firmware::{Blob, Line, Madt, Signature};
 
 use super::{Device, slice};
 use crate::authority::Authority;
+
+/// The interrupt of COM1 on the ISA bus.
+const COM1: u8 = 4;
+
+/// Where COM1's interrupt arrives.
+pub fn com1_line(blob: &Blob<'_>) -> Option<Line> {
+    // A broken table has its line already.
+    let table = blob.find(Signature::MADT, 0).and_then(Madt::parse).ok()?;
+    match table.isa_line(COM1) {
+        Ok(line) => Some(line),
+        Err(error) => {
+            println!("init: {error}; the serial port's wire is not supported");
+            None
+        }
+    }
+}
 
 /// The page of each that can be used. What can not is one line here, and its wires are nobody's;
 /// the interrupt server says what follows for the others.

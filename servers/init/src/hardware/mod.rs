@@ -16,7 +16,7 @@ use init_core::gic;
 use init_core::windows::Range;
 use libsys::println;
 use tocsin_abi::Handle;
-use tocsin_firmware::Blob;
+use tocsin_firmware::{Blob, Line};
 use tocsin_manifest::COM1;
 
 pub use amdvi::Iommus;
@@ -51,6 +51,8 @@ pub struct Hardware {
     pub firmware: Option<Firmware>,
     /// The serial port.
     pub uart: Option<Uart>,
+    /// Its interrupt line.
+    pub uart_line: Option<Line>,
     /// VT-d units in the order of the DMAR.
     pub units: Vec<Unit>,
     /// AMD IOMMUs in the order of the IVRS.
@@ -74,6 +76,7 @@ impl Hardware {
         let mut hardware = Self {
             firmware: None,
             uart: None,
+            uart_line: None,
             units: Vec::new(),
             iommus: Iommus::default(),
             io_apics: Vec::new(),
@@ -99,6 +102,7 @@ impl Hardware {
                     if authority.has_ioports() {
                         hardware.io_apics = ioapic::pages(authority, &blob, &mut taken);
                         hardware.hpet = Hpet::find(authority, &blob, &mut taken);
+                        hardware.uart_line = ioapic::com1_line(&blob);
                     }
                     hardware.windows = pci::windows_by_exclusion(authority, &taken);
                 }
@@ -133,6 +137,7 @@ impl Hardware {
         taken.extend(gic::taken(&platform));
         self.gic = Gic::find(authority, probe, &platform);
         self.uart = arm::uart(authority, &platform);
+        self.uart_line = arm::uart_line(&platform);
     }
 }
 
