@@ -48,7 +48,40 @@ over_both!(
     in_hand_is_not_reused,
     late_hardware_holds_up_nothing_but_numbers,
     what_a_cpu_took_is_raised_again,
+    nothing_stays_pending,
 );
+
+/// Whether hardware holds this INTID for some CPU.
+fn is_pending(machine: &FakeMachine, intid: u16) -> bool {
+    let intid = u32::from(intid);
+    let spi = Spi::new(intid).zip(machine.gicd.as_ref());
+    let lpi = Lpi::new(intid).zip(machine.its.as_ref());
+    spi.is_some_and(|(spi, gicd)| gicd.is_pending(spi))
+        || lpi.is_some_and(|(lpi, its)| its.is_pending(lpi))
+}
+
+/// Invariant 4, in hardware: what no CPU took of a message that was stopped is forgotten with
+/// it, and does not wait for the next owner.
+fn nothing_stays_pending<R: Rig>() {
+    let machine = R::machine(2);
+    let mut core = R::server(&machine, &fake_config(0, 8, 8));
+    let message = alloc(&mut core, A, Kind::Msix).unwrap();
+    for freed in [false, true] {
+        let intid = core.activate(A, message.id).unwrap().vector.bits();
+        core.block(A, message.id).unwrap();
+        machine.write(Some(A), message.pair);
+        assert!(is_pending(&machine, intid));
+        if freed {
+            core.free(A, message.id).unwrap();
+        } else {
+            core.deactivate(A, message.id).unwrap();
+        }
+        assert!(!is_pending(&machine, intid));
+        settle(&machine, &mut core);
+    }
+    assert_eq!(machine.kernel.delivered(message.handle), 0);
+    quiet(&machine);
+}
 
 /// Invariant 8: without isolation no IMS, unless the manifest says so. It is seen.
 fn ims_is_refused<R: Rig>() {
@@ -142,6 +175,15 @@ fn blocked_events_are_kept<R: Rig>() {
     assert_eq!(delivered(), 0, "not by software");
     machine.take_events();
     assert_eq!(delivered(), 1);
+    // Pending already when it is blocked: the same.
+    machine.write(Some(A), message.pair);
+    core.block(A, message.id).unwrap();
+    core.tick(8);
+    machine.take_events();
+    assert_eq!(delivered(), 1);
+    core.unblock(A, message.id).unwrap();
+    machine.take_events();
+    assert_eq!(delivered(), 2);
     quiet(&machine);
 }
 
