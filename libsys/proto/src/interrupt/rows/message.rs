@@ -62,8 +62,8 @@ pub struct MessageRow {
     pub owner: u32,
     /// Where the pair is kept.
     pub kind: StoreKind,
-    /// The slot there, as the driver said when it asked for the message: the server never sees
-    /// a store. `None`: it has not. Of a wire's message it is the line's number, and the server's own.
+    /// The slot there, where the server can know it: a line's number. It never sees a device's
+    /// store, and drivers do not tell it where they put a message: `None`.
     pub slot: Option<u32>,
     /// State.
     pub state: RowState,

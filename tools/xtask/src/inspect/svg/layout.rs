@@ -22,7 +22,7 @@ pub const PORTS: Column = Column { x: 1470.0, w: 200.0 };
 pub const WIDTH: f64 = PORTS.x + PORTS.w + EDGE;
 
 /// Height of a store's box.
-pub const STORE_HEIGHT: f64 = 84.0;
+pub const STORE_HEIGHT: f64 = 98.0;
 /// Height of a device's box at least.
 const DEVICE_HEIGHT: f64 = 112.0;
 /// Height of a server's box at least.

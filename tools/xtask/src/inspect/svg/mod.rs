@@ -24,6 +24,8 @@ use layout::{DEVICES, EDGE, GAP, Layout, REMAPPER, STORES, WIDTH};
 
 /// Height of the title and the legend.
 const HEAD: f64 = 78.0;
+/// Characters of a line in a store's box.
+const LINE: usize = 33;
 
 /// The drawing of all snapshots, one below the other.
 pub fn drawing(snapshots: &[Snapshot], title: &str, expand: Expand) -> String {
@@ -142,15 +144,27 @@ fn store_box(draw: &mut Draw, store: &Store, y: f64) {
         let count = state.count(&sums);
         (count > 0).then(|| format!("{count} {}", state.class()))
     });
-    let texts = [
-        states.collect::<Vec<_>>().join(", "),
-        format!("{} packets, {} coalesced", sums.delivered, sums.coalesced),
-        format!("{} while blocked, {} stopped", sums.dropped, sums.faults),
-    ];
+    let mut texts = wrapped(states);
+    texts.push(format!("{} packets, {} coalesced", sums.delivered, sums.coalesced));
+    if sums.dropped + sums.faults > 0 {
+        texts.push(format!("{} while blocked, {} stopped", sums.dropped, sums.faults));
+    }
     for (line, text) in texts.iter().enumerate() {
         draw.text(x + 10.0, y + 36.0 + 14.0 * line as f64, "small", text);
     }
     bar(draw, x, y + layout::STORE_HEIGHT - 8.0, w, &sums);
+}
+
+/// Words with commas between them, in lines as long as a box is wide.
+fn wrapped(words: impl Iterator<Item = String>) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in words {
+        match lines.last_mut() {
+            Some(line) if line.len() + word.len() < LINE => *line += &format!(", {word}"),
+            _ => lines.push(word),
+        }
+    }
+    lines
 }
 
 /// How many messages are in which state, as lengths.

@@ -49,10 +49,12 @@ fn line(row: &MessageRow) -> String {
     let counters = row.counters.map_or("-".into(), |it| {
         format!("{}+{} blocked {}", it.delivered, it.coalesced, it.blocked)
     });
-    format!(
+    let line = format!(
         "slot {:>5} {:<11} entry {:>5} {event:<11} port/key {port:<9} got {counters}",
         some(row.slot),
         state(row.state),
         some(row.entry),
-    )
+    );
+    // Viewers make one space of many.
+    line.replace(' ', "\u{a0}")
 }

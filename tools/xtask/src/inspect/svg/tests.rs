@@ -42,6 +42,7 @@ fn a_small_machine_shows_all_levels() {
         "driver lsi",
         "QueueMemory",
         "1 blocked, 1 storm, 1 quarantined",
+        "8 packets, 2 coalesced",
         "CPU 1",
         "198 of 200 vectors free",
         "no CPU event",
