@@ -9,7 +9,7 @@ use pci_core::msi::Msi;
 use pci_core::msix::Msix;
 use pci_core::pins::{Switch, SwitchError};
 use pci_core::slots::MsiSlots;
-use pci_core::{Command, ConfigExt, Function, policy};
+use pci_core::{Command, ConfigExt, Function, Kind, policy};
 use tocsin_abi::Rights;
 
 use crate::ecam::Page;
@@ -153,6 +153,11 @@ fn silence(config: &mut Page, function: &Function) -> bool {
     if let Some(offset) = function.msix {
         let control = config.read16(function.address, offset + MSIX_CONTROL);
         config.write16(function.address, offset + MSIX_CONTROL, control & !MSIX_ENABLE);
+    }
+    if function.kind != Kind::Endpoint {
+        // A bridge goes on for what is behind it. Of its own it writes nothing but messages,
+        // and they are off when this is answered.
+        return config.read16(function.address, 0x04) != u16::MAX;
     }
     let command = policy::change_command(config, function, Command::empty(), ACTIVE);
     // A configuration read returns after the device's earlier writes have arrived (PCIe

@@ -13,6 +13,7 @@ extern crate alloc;
 
 mod answer;
 mod arch;
+mod bridge;
 mod calls;
 mod device;
 mod driver;
@@ -79,6 +80,7 @@ const SERVERS: &[&[Test]] = &[
     store::TESTS,
     device::TESTS,
     queue::TESTS,
+    bridge::TESTS,
 ];
 
 /// What the hostile server may not achieve.

@@ -12,10 +12,13 @@
 //!   wire, and an operation of the server switches it;
 //! * power management, PCI Express control, vendor-specific and device-specific registers have effects that nobody has looked
 //!   at. What a driver needs of them becomes an operation of the server, not a write.
+//!
+//! Of a bridge, only a port's slot events: which of them raise its interrupt, and clearing them (Slot Control 5:0 and Slot
+//! Status). The rest of Slot Control is the power of whatever is in the slot, and everything else is how the bus below works.
 
 use crate::{
-    CAPABILITY_MSI, CAPABILITY_MSIX, Capability, Command, ConfigExt, ConfigSpace, Function, Kind,
-    Register, Width, capabilities,
+    CAPABILITY_EXPRESS, CAPABILITY_MSI, CAPABILITY_MSIX, Capability, Command, ConfigExt,
+    ConfigSpace, Express, Function, Kind, Register, Width, capabilities,
     header::{BAR0, COMMAND, EXPANSION_ROM, HEADER_END},
 };
 
@@ -25,7 +28,7 @@ pub const DRIVER_BITS: Command = Command::IO.union(Command::MEMORY).union(Comman
 /// Why a write was refused. Nothing was changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// The function is a bridge: no driver has one.
+    /// The function is a bridge, and this is not its slot events.
     Bridge,
     /// Base address registers and the expansion ROM.
     Address,
@@ -51,15 +54,50 @@ pub enum Refusal {
     DeviceSpecific,
 }
 
-/// Decides about a write, changing nothing. `Ok` has the value to write to the command register.
+/// Slot Control and Slot Status (PCIe §7.5.3.10, §7.5.3.11), from the PCI Express capability's beginning.
+const SLOT_CONTROL: u16 = 0x18;
+const SLOT_STATUS: u16 = 0x1a;
+/// Slot Control: which events raise an interrupt, and whether any does.
+const SLOT_ENABLES: u16 = 0x3f;
+/// Slot Status: the events, cleared by writing 1: button, power fault, latch, presence, command, link.
+const SLOT_EVENTS: u16 = 0x11f;
+/// PCI Express capabilities register (§7.5.3.2): the port has a slot.
+const EXPRESS_FLAGS: u16 = 2;
+const HAS_SLOT: u16 = 1 << 8;
+
+/// Decides about a write to a bridge; where it may go and what.
+fn decide_slot_write<C: ConfigSpace + ?Sized>(
+    config: &C,
+    function: &Function,
+    register: Register,
+    value: u32,
+) -> Option<(u16, u16)> {
+    let value = u16::try_from(value).ok()?;
+    let is_port = function.express.is_some_and(Express::has_one_device_below);
+    let mut all = capabilities(config, function.address).flatten();
+    let express = all.find(|found| is_port && found.id == CAPABILITY_EXPRESS)?.offset;
+    let has_slot = config.read16(function.address, express + EXPRESS_FLAGS) & HAS_SLOT != 0;
+    if !has_slot || register.width() != Width::Word {
+        return None;
+    }
+    let at = register.offset();
+    let allowed = match at.checked_sub(express)? {
+        SLOT_CONTROL => (value ^ config.read16(function.address, at)) & !SLOT_ENABLES == 0,
+        SLOT_STATUS => value & !SLOT_EVENTS == 0,
+        _ => false,
+    };
+    allowed.then_some((at, value))
+}
+
+/// Decides about a write, changing nothing. `Ok` has the register of 16 bits that is to be written, and the value.
 pub fn decide_write<C: ConfigSpace + ?Sized>(
     config: &C,
     function: &Function,
     register: Register,
     value: u32,
-) -> Result<u16, Refusal> {
+) -> Result<(u16, u16), Refusal> {
     if function.kind != Kind::Endpoint {
-        return Err(Refusal::Bridge);
+        return decide_slot_write(config, function, register, value).ok_or(Refusal::Bridge);
     }
     match register.offset() {
         // The four bytes of command and status.
@@ -71,7 +109,7 @@ pub fn decide_write<C: ConfigSpace + ?Sized>(
             let current = Command::from_bits_retain(config.read16(function.address, COMMAND));
             let foreign = (wanted ^ current) - DRIVER_BITS;
             if foreign.is_empty() {
-                Ok(wanted.bits())
+                Ok((COMMAND, wanted.bits()))
             } else {
                 Err(Refusal::CommandBits { bits: foreign.bits() })
             }
@@ -121,8 +159,8 @@ pub fn write<C: ConfigSpace + ?Sized>(
     register: Register,
     value: u32,
 ) -> Result<(), Refusal> {
-    let command = decide_write(config, function, register, value)?;
-    config.write16(function.address, COMMAND, command);
+    let (at, value) = decide_write(config, function, register, value)?;
+    config.write16(function.address, at, value);
     Ok(())
 }
 

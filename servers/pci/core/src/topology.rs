@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 use core::fmt;
 
-use crate::{BusRange, Function, FunctionAddress, Kind, RequesterId};
+use crate::{BusRange, Express, Function, FunctionAddress, Kind, RequesterId};
 
 /// Why what is behind a bridge was not looked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,12 +99,16 @@ impl Topology {
         self.functions.get(at)
     }
 
-    /// The `nth` function with these ids that a driver can have. Bridges never match: whoever has one, has what is behind.
+    /// The `nth` function with these ids that a driver can have. Of bridges only ports to one device match, whose slots have
+    /// events: what is behind them writes with ids of its own, and the policy leaves a driver nothing that it could do to it.
+    /// Another bridge never does: whoever had it would have what is behind.
     pub fn find(&self, vendor: u16, device: u16, nth: usize) -> Option<&Function> {
         self.functions
             .iter()
             .filter(|function| {
-                function.kind == Kind::Endpoint
+                let port = function.express.is_some_and(Express::has_one_device_below);
+                (function.kind == Kind::Endpoint
+                    || matches!(function.kind, Kind::Bridge(_)) && port)
                     && (function.vendor, function.device) == (vendor, device)
             })
             .nth(nth)

@@ -59,13 +59,20 @@ fn functions_behind_all_bridges_are_found_in_order() {
 }
 
 #[test]
-fn a_driver_gets_the_nth_device_and_never_a_bridge() {
+fn a_driver_gets_the_nth_device_and_of_bridges_only_ports_to_one_device() {
     let topology = enumerate(&mut machine(), &[ALL]);
     let find = |nth| topology.find(0x1234, 0x11e8, nth).map(|function| function.address);
     assert_eq!(find(0), Some(at(0, 3, 0)));
     assert_eq!(find(1), Some(at(4, 9, 0)));
     assert_eq!(find(2), None);
-    assert_eq!(topology.find(0x1b36, 0x000c, 0), None, "a bridge");
+    let port = |nth| topology.find(0x1b36, 0x000c, nth).map(|function| function.address);
+    assert_eq!(
+        [port(0), port(1)],
+        [Some(at(0, 2, 0)), Some(at(2, 5, 0))],
+        "their slots have events"
+    );
+    // A switch's upper port, and a bridge to plain PCI, with whose id others write.
+    assert_eq!(port(2), None);
 }
 
 #[test]

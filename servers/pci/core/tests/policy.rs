@@ -125,3 +125,37 @@ fn changing_command_bits_leaves_the_others() {
     assert_eq!(now.bits(), 0x40);
     assert_eq!(machine.read16(function.address, 4), 0x40);
 }
+
+/// A root port at 00:01.0 whose PCI Express capability is at 0x40, with a slot or without.
+fn root_port(has_slot: bool) -> (ConfigModel, Function) {
+    let flags = 0x2 | 4 << 4 | u16::from(has_slot) << 8;
+    let mut body = [0; 0x3a];
+    body[..2].copy_from_slice(&flags.to_le_bytes());
+    machine(FunctionModel::bridge(0, 5, 5).capability(0x10, &body, &[]))
+}
+
+/// PCIe §7.5.3.10: enables 5:0, then indicators, power (bit 10) and lock (bit 11).
+#[test]
+fn of_a_port_only_slot_events_can_be_written() {
+    let (mut machine, function) = root_port(true);
+    let (control, status) = (0x40 + 0x18, 0x40 + 0x1a);
+    for offset in (0..4096).step_by(2) {
+        let register = register(offset, Width::Word);
+        let allowed = policy::decide_write(&machine, &function, register, 0x10).is_ok();
+        assert_eq!(allowed, [control, status].contains(&offset), "{offset:#x}");
+    }
+    for (offset, width) in [(control, Width::Byte), (control, Width::Dword)] {
+        let refused = policy::write(&mut machine, &function, register(offset, width), 0x10);
+        assert_eq!(refused, Err(Refusal::Bridge));
+    }
+    for bit in 0..17 {
+        let decided = |at, value| {
+            policy::decide_write(&machine, &function, register(at, Width::Word), value).is_ok()
+        };
+        assert_eq!(decided(control, 1 << bit), bit < 6, "Slot Control bit {bit}");
+        assert_eq!(decided(status, 1 << bit), bit < 5 || bit == 8, "Slot Status bit {bit}");
+    }
+    let (machine, function) = root_port(false);
+    let refused = policy::decide_write(&machine, &function, register(control, Width::Word), 0x10);
+    assert_eq!(refused, Err(Refusal::Bridge), "a port without a slot");
+}
