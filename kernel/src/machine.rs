@@ -5,7 +5,7 @@ use core::mem::offset_of;
 use kernel_core::{Platform, VectorSpace};
 use tocsin_abi::ipc::IpcBuffer;
 use tocsin_abi::limits::{IPC_HANDLES, IPC_WORDS, PAGE_BYTES, USER_END};
-use tocsin_abi::{Error, Handle, Rights};
+use tocsin_abi::{Error, Handle, Rights, Trigger};
 
 use crate::arch::{self, paging};
 use crate::mm;
@@ -192,8 +192,12 @@ impl Platform for Machine {
         arch::check_level(vector)
     }
 
-    fn complete(&self, vector: u16) {
-        arch::complete(vector);
+    fn complete(&self, cpu: usize, vector: u16) {
+        arch::complete(cpu, vector);
+    }
+
+    fn set_private(&self, cpu: usize, vector: u16, comes: Option<Trigger>) {
+        arch::set_private(cpu, vector, comes);
     }
 
     fn machine_end(&self, success: bool) {

@@ -40,7 +40,7 @@ impl<P: Platform> Kernel<P> {
     /// The interrupt controller waits for nobody any more.
     pub(crate) fn let_go(&self, message: &Message) {
         if message.held.replace(Held::No) != Held::No {
-            self.platform.complete(message.vector.get());
+            self.platform.complete(message.cpu.get().into(), message.vector.get());
         }
     }
 }

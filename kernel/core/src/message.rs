@@ -218,8 +218,12 @@ impl<P: Platform> Kernel<P> {
         }
         let moves = message.vector.get() != 0;
         // Where CPUs share vectors, a move is to another CPU with the same one.
-        let keeps =
-            moves && message.vector.get() == vector && self.platform.vector_space().is_shared;
+        let space = self.platform.vector_space();
+        // A private vector is one CPU's, and nothing leads it elsewhere.
+        if moves && (space.is_private(vector) || space.is_private(message.vector.get())) {
+            return Err(Error::BadArgument.into());
+        }
+        let keeps = moves && message.vector.get() == vector && space.is_shared;
         if !keeps && entry.usage.get() != Use::Free && !self.was_own(entry, id) {
             return Err(Error::VectorInUse.into());
         }
@@ -232,7 +236,7 @@ impl<P: Platform> Kernel<P> {
             return Err(Error::BadArgument.into());
         }
         if !keeps {
-            self.take_entry(entry, id, vector);
+            self.take_entry(entry, id, cpu as usize, vector);
         }
         if moves {
             message.old_cpu.set(message.cpu.get());
@@ -246,6 +250,9 @@ impl<P: Platform> Kernel<P> {
         }
         message.cpu.set(cpu as u8);
         message.vector.set(vector);
+        if space.is_private(vector) {
+            self.platform.set_private(cpu as usize, vector, Some(trigger));
+        }
         Ok(0)
     }
 

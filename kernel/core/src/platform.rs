@@ -1,6 +1,6 @@
 //! What the core needs from the machine.
 
-use tocsin_abi::{Error, Handle, Rights};
+use tocsin_abi::{Error, Handle, Rights, Trigger};
 
 /// A thread's saved registers.
 pub trait Frame: Default {
@@ -25,6 +25,24 @@ pub struct VectorSpace {
     pub last: u16,
     /// All CPUs have the same numbers, and an event can come on any CPU.
     pub is_shared: bool,
+    /// Numbers that every CPU has for itself beside those (PPIs on aarch64), from the first to
+    /// behind the last.
+    pub private: (u16, u16),
+    /// The one of them that is the kernel's; zero: none.
+    pub own: u16,
+}
+
+impl VectorSpace {
+    /// Whether each CPU has this number for itself. Zero is none.
+    pub const fn is_private(&self, vector: u16) -> bool {
+        vector != 0 && self.private.0 <= vector && vector < self.private.1
+    }
+
+    /// Whether a device can have it.
+    pub const fn has(&self, vector: u16) -> bool {
+        let in_range = self.first <= vector && vector <= self.last;
+        in_range || self.is_private(vector) && vector != self.own
+    }
 }
 
 /// The machine, as the core sees it.
@@ -125,8 +143,11 @@ pub trait Platform {
     /// `NotSupported` where none can, `BadArgument` where others can.
     fn check_level(&self, vector: u16) -> Result<(), Error>;
     /// Lets the interrupt controller raise a vector again that it holds back since a CPU took
-    /// it, this one or another. Only for what `Kernel::held_event` was told of, and once.
-    fn complete(&self, vector: u16);
+    /// it, which is `cpu` for a private one. Only for what `Kernel::held_event` was told of, and once.
+    fn complete(&self, cpu: usize, vector: u16);
+    /// Lets a private vector of a CPU come, edge or level, or no more. When it returns after
+    /// the latter, the interrupt controller raises no new one.
+    fn set_private(&self, cpu: usize, vector: u16, comes: Option<Trigger>);
     /// Powers the machine off; returns where nothing does that.
     fn machine_end(&self, success: bool);
     /// What a remapper calls CPU `cpu`.

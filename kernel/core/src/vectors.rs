@@ -89,7 +89,7 @@ impl<P: Platform> Kernel<P> {
         if message.is_level.get() {
             message.held.set(if blocked { Held::Muted } else { Held::Owner });
         } else {
-            self.platform.complete(vector);
+            self.platform.complete(cx.cpu, vector);
         }
         Ok(())
     }
@@ -129,7 +129,7 @@ impl<P: Platform> Kernel<P> {
         }
         let space = self.platform.vector_space();
         let number = u16::try_from(vector).map_err(|_| Error::BadVector)?;
-        if number < space.first || number > space.last {
+        if !space.has(number) {
             return Err(Error::BadVector);
         }
         let place = self.platform.vector_place(cpu as usize, number);
@@ -146,14 +146,14 @@ impl<P: Platform> Kernel<P> {
 
     /// Gives a vector to a message. What is held back of the time before may come again: a
     /// wire that is still asserted is the message's first event.
-    pub fn take_entry(&self, entry: &Entry, id: MessageId, vector: u16) {
+    pub fn take_entry(&self, entry: &Entry, id: MessageId, cpu: usize, vector: u16) {
         entry.message.set(id);
         entry.generation.set(self.messages.item(id).generation.get());
         entry.usage.set(Use::Live);
         entry.token.set(0);
         entry.answered.set(false);
         if entry.left.replace(false) {
-            self.platform.complete(vector);
+            self.platform.complete(cpu, vector);
         }
     }
 
@@ -177,6 +177,9 @@ impl<P: Platform> Kernel<P> {
     /// Quarantines all vectors of a message.
     pub fn retire_vectors(&self, message: &Message) {
         let (vector, old) = (message.vector.replace(0), message.old_vector.replace(0));
+        if self.platform.vector_space().is_private(vector) {
+            self.platform.set_private(message.cpu.get().into(), vector, None);
+        }
         self.quarantine(message.cpu.get(), vector, Use::Retired);
         self.quarantine(message.old_cpu.get(), old, Use::Retired);
     }

@@ -28,7 +28,7 @@
 //! | `PHYSICAL_BYTES` | physical addresses there can be |
 //! | `io_read`, `io_write`, `IO_PORTS` | I/O ports and their number, or `NotSupported` and none |
 //! | `vector_space`, `vector_places`, `vector_place`, `hardware_id` | the vectors that devices can have, the size of their table, where one is in it, what remappers call a CPU |
-//! | `check_level`, `complete` | vectors that the interrupt controller holds back until they are completed, or none |
+//! | `check_level`, `complete`, `set_private` | vectors that the interrupt controller holds back until they are completed, or none |
 
 #[cfg(target_arch = "x86_64")]
 mod x86_64;

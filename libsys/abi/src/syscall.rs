@@ -197,8 +197,10 @@ syscalls! {
     /// active message that gets its own INTID again moves to `cpu` with it. `trigger` is 0
     /// for edge, 1 for level (`Trigger`): a level event is held back by the interrupt
     /// controller until `message_acknowledge`. x86 has no level vectors (`NotSupported`),
-    /// and on aarch64 only SPIs can be level (`BadArgument`). A move does not change the
-    /// trigger, and a level message keeps its vector (`BadArgument`).
+    /// and on aarch64 only SPIs and PPIs can be level (`BadArgument`). A move does not change
+    /// the trigger, and a level message keeps its vector (`BadArgument`). PPIs (16 to 31 but
+    /// the kernel's timer) are each CPU's own: the kernel turns one on with its message and
+    /// off after it, and it does not move (`BadArgument`).
     MessageActivate = 65, message_activate(message: Handle, cpu: u64, vector: u64, trigger: u64) -> ["0"]
         ! [BadCpu, BadVector, BadArgument, NotSupported, VectorInUse, BadState];
     /// Ends a move: the older vector goes into quarantine.
@@ -231,6 +233,7 @@ syscalls! {
     /// fabric calls CPU `cpu` (x86: local APIC id; aarch64: the affinity as in
     /// GICR_TYPER 63:32), and whether each CPU has vectors of its own (0) or all share one
     /// space (1). Between first and last there may be numbers that no device can have.
+    /// PPIs, below the first, are not counted.
     ControlInfo = 76, control_info(control: Handle, cpu: u64)
         -> ["0", "cpus", "first vector", "last vector", "hardware id", "0: per CPU, 1: shared"] ! [BadCpu];
     /// Ends the quarantine of a vector, once the CPU (where CPUs share vectors: every CPU)

@@ -39,6 +39,9 @@ pub enum Grant {
     /// `gic`: of an Arm machine's interrupt controller the parts that route messages: the distributor, the control frames of
     /// the redistributors and of the interrupt translation services. One program only.
     Gic,
+    /// `gic-private`: of each CPU the frame of its private interrupts, the kernel's own timer among them: whoever has it can
+    /// silence the kernel. For the tests that play a device there. One program only.
+    GicPrivate,
     /// `ecam`: all of PCI configuration space. One program only.
     Ecam,
     /// `pci-window`: the physical ranges where BARs lie. One program only.
@@ -82,6 +85,7 @@ impl Grant {
             | Grant::IoApic
             | Grant::Hpet
             | Grant::Gic
+            | Grant::GicPrivate
             | Grant::Ecam
             | Grant::PciWindow
             | Grant::MessageControl
@@ -139,6 +143,7 @@ impl fmt::Display for Grant {
             Grant::IoApic => f.write_str("ioapic"),
             Grant::Hpet => f.write_str("hpet"),
             Grant::Gic => f.write_str("gic"),
+            Grant::GicPrivate => f.write_str("gic-private"),
             Grant::Ecam => f.write_str("ecam"),
             Grant::PciWindow => f.write_str("pci-window"),
             Grant::MessageControl => f.write_str("message-control"),
@@ -198,6 +203,7 @@ impl FromStr for Grant {
                 "ioapic" => Grant::IoApic,
                 "hpet" => Grant::Hpet,
                 "gic" => Grant::Gic,
+                "gic-private" => Grant::GicPrivate,
                 "ecam" => Grant::Ecam,
                 "pci-window" => Grant::PciWindow,
                 "message-control" => Grant::MessageControl,

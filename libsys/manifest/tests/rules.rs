@@ -393,6 +393,8 @@ fn grants_are_spelled_one_way() {
         "amdvi",
         "ioapic",
         "gic",
+        "gic-private",
+        "hpet",
         "ecam",
         "pci-window",
         "message-control",

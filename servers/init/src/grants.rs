@@ -168,6 +168,11 @@ impl<'a> Grants<'a> {
             Grant::Vtd => self.give_units(spawner)?,
             Grant::AmdVi => self.give_iommus(spawner)?,
             Grant::IoApic => devices(spawner, "ioapic", &self.hardware.io_apics)?,
+            Grant::GicPrivate => {
+                for (cpu, frame) in self.hardware.gic.iter().flat_map(|gic| &gic.private) {
+                    device(spawner, &format!("gicr{cpu}-private"), frame)?;
+                }
+            }
             Grant::Hpet => {
                 // A machine without an HPET has none to give; the server says so.
                 let Some(hpet) = &self.hardware.hpet else { return Ok(()) };

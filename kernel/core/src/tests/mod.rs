@@ -18,6 +18,7 @@ mod message_ops;
 mod message_vectors;
 mod platform;
 mod port;
+mod private;
 mod queues;
 mod sched;
 mod shared;

@@ -8,9 +8,11 @@ use std::string::String;
 use std::vec::Vec;
 
 use tocsin_abi::limits::{MAX_CPUS, PAGE_BYTES};
-use tocsin_abi::{Error, Handle, Rights};
+use tocsin_abi::{Error, Handle, Rights, Trigger};
 
 use crate::platform::{Frame, Platform, VectorSpace};
+
+mod space;
 
 /// First address of the pretended RAM.
 pub const RAM_START: u64 = 0x1000_0000;
@@ -26,6 +28,10 @@ pub const FIRST_WIRE: u16 = 52;
 pub const HOLE: u16 = 51;
 /// Places of one CPU in the vector table.
 const VECTORS: usize = 64;
+/// Where vectors are shared, every CPU has these for itself, the last one excluded; they are wires.
+pub const PRIVATE: (u16, u16) = (8, 12);
+/// The kernel's own of them.
+pub const OWN: u16 = 10;
 /// Places in the vector table.
 pub const PLACES: usize = VECTORS * MAX_CPUS;
 
@@ -110,6 +116,10 @@ pub struct FakePlatform {
     pub shared: Cell<bool>,
     /// Wires that the interrupt controller holds back.
     pub held: RefCell<BTreeSet<u16>>,
+    /// The same of private wires, and of which CPU.
+    pub held_private: RefCell<BTreeSet<(usize, u16)>>,
+    /// Private wires that are on.
+    pub private: RefCell<BTreeMap<(usize, u16), Trigger>>,
     /// How the machine was ended.
     pub ended: Cell<Option<bool>>,
     /// Address space that each CPU runs in; zero: none.
@@ -137,6 +147,8 @@ impl FakePlatform {
             poked: Default::default(),
             shared: Cell::new(false),
             held: RefCell::default(),
+            held_private: RefCell::default(),
+            private: RefCell::default(),
             ended: Cell::default(),
             loaded: Default::default(),
             work: Cell::default(),
@@ -436,10 +448,15 @@ impl Platform for FakePlatform {
         self.printed.borrow_mut().push_str(&String::from_utf8_lossy(text));
     }
     fn vector_space(&self) -> VectorSpace {
-        VectorSpace { first: FIRST_VECTOR, last: LAST_VECTOR, is_shared: self.shared.get() }
+        let is_shared = self.shared.get();
+        let (private, own) = if is_shared { (PRIVATE, OWN) } else { ((0, 0), 0) };
+        VectorSpace { first: FIRST_VECTOR, last: LAST_VECTOR, is_shared, private, own }
     }
     fn vector_place(&self, cpu: usize, vector: u16) -> usize {
         let place = usize::from(vector);
+        if self.shared.get() && self.vector_space().is_private(vector) {
+            return VECTORS + 4 * cpu + usize::from(vector - PRIVATE.0);
+        }
         let is_device = (FIRST_VECTOR..=LAST_VECTOR).contains(&vector) && vector != HOLE;
         if place >= VECTORS || self.shared.get() && !is_device {
             return usize::MAX;
@@ -447,43 +464,37 @@ impl Platform for FakePlatform {
         if self.shared.get() { place } else { cpu * VECTORS + place }
     }
     fn check_level(&self, vector: u16) -> Result<(), Error> {
-        match (self.shared.get(), vector >= FIRST_WIRE) {
+        let is_wire = vector >= FIRST_WIRE || self.vector_space().is_private(vector);
+        match (self.shared.get(), is_wire) {
             (false, _) => Err(Error::NotSupported),
             (true, false) => Err(Error::BadArgument),
             (true, true) => Ok(()),
         }
     }
-    fn complete(&self, vector: u16) {
+    fn complete(&self, cpu: usize, vector: u16) {
+        if self.vector_space().is_private(vector) {
+            let held = self.held_private.borrow_mut().remove(&(cpu, vector));
+            return assert!(held, "completed {vector} of CPU {cpu}, which is not held");
+        }
         assert!(self.held.borrow_mut().remove(&vector), "completed {vector}, which is not held");
+    }
+    fn set_private(&self, cpu: usize, vector: u16, comes: Option<Trigger>) {
+        assert!(self.vector_space().is_private(vector) && vector != OWN, "{vector} is not private");
+        match comes {
+            Some(trigger) => {
+                let before = self.private.borrow_mut().insert((cpu, vector), trigger);
+                assert!(before.is_none(), "{vector} of CPU {cpu} is on already");
+            }
+            None => {
+                let before = self.private.borrow_mut().remove(&(cpu, vector));
+                assert!(before.is_some(), "{vector} of CPU {cpu} is off already");
+            }
+        }
     }
     fn machine_end(&self, success: bool) {
         self.ended.set(Some(success));
     }
     fn cpu_hardware_id(&self, cpu: usize) -> u64 {
         cpu as u64 * 2
-    }
-}
-
-impl FakePlatform {
-    /// Every vector that devices can have, once, with a CPU that it is of.
-    pub fn all_vectors(&self, cpus: usize) -> Vec<(usize, u16)> {
-        let cpus = if self.shared.get() { 1 } else { cpus };
-        let all = (0..cpus).flat_map(|cpu| (FIRST_VECTOR..=LAST_VECTOR).map(move |v| (cpu, v)));
-        all.filter(|(cpu, vector)| self.vector_place(*cpu, *vector) < PLACES).collect()
-    }
-
-    fn space_destroy(&self, space: u64) {
-        let gone = self.spaces.borrow_mut().remove(&space).expect("an address space");
-        assert!(gone.pages.is_empty(), "an address space dies with pages");
-        for (cpu, loaded) in self.loaded.iter().enumerate() {
-            assert!(
-                loaded.get() != space || cpu == self.cpu.get(),
-                "CPU {cpu} runs in a dead space"
-            );
-        }
-        for table in gone.tables.into_values() {
-            self.free_frames(table, 1);
-        }
-        self.free_frames(space, 1);
     }
 }

@@ -285,6 +285,8 @@ fn check_vectors(k: &TestKernel) {
     let mut owned = BTreeSet::new();
     // What the interrupt controller holds back, as the kernel knows it.
     let mut known = BTreeSet::new();
+    let mut known_private = BTreeSet::new();
+    let space = k.platform.vector_space();
     for id in live.iter().copied() {
         let message = k.messages.get(id);
         let (vector, old) = (message.vector.get(), message.old_vector.get());
@@ -301,8 +303,14 @@ fn check_vectors(k: &TestKernel) {
             assert_eq!((entry.message.get(), entry.usage.get()), (id, Use::Live));
         }
         if message.held.get() != Held::No {
-            assert!(message.is_level.get() && vector >= FIRST_WIRE, "{id:?} holds an edge back");
-            known.insert(vector);
+            let is_private = space.is_private(vector);
+            let is_wire = is_private || vector >= FIRST_WIRE;
+            assert!(message.is_level.get() && is_wire, "{id:?} holds an edge back");
+            if is_private {
+                known_private.insert((usize::from(message.cpu.get()), vector));
+            } else {
+                known.insert(vector);
+            }
         }
         let blocked = message.state.get() == MessageState::Blocked;
         assert!(blocked || message.held.get() != Held::Muted, "message {id:?} is muted");
@@ -315,20 +323,31 @@ fn check_vectors(k: &TestKernel) {
     let all = k.platform.all_vectors(k.cpu_count.get());
     let vectors: BTreeMap<_, _> =
         all.into_iter().map(|(cpu, vector)| (place(cpu as u8, vector), vector)).collect();
+    let cpus = 0..k.cpu_count.get();
+    let private: BTreeMap<_, _> = cpus
+        .flat_map(|cpu| (space.private.0..space.private.1).map(move |vector| (cpu, vector)))
+        .map(|(cpu, vector)| (place(cpu as u8, vector), (cpu, vector)))
+        .collect();
     for (place, entry) in k.vectors.iter().enumerate() {
         let (usage, vector) = (entry.usage.get(), vectors.get(&place));
         assert_eq!(usage == Use::Live, owned.contains(&place), "vector {vector:?} at {place}");
-        assert!(vector.is_some() || usage == Use::Free, "the vector at {place} is no device's");
+        let own = private.get(&place);
+        let is_on = own.is_some_and(|own| k.platform.private.borrow().contains_key(own));
+        assert_eq!(own.is_some() && usage == Use::Live, is_on, "private vector {own:?}");
+        let exists = vector.is_some() || own.is_some();
+        assert!(exists || usage == Use::Free, "the vector at {place} is no device's");
         assert!(usage != Use::Free || entry.message.get().is_none(), "a free vector leads on");
         if entry.left.get() {
             assert_ne!(usage, Use::Live, "vector {vector:?} is held back for nobody");
             known.extend(vector);
+            known_private.extend(own);
         }
     }
     // What is no device's is held back for good.
     let held = k.platform.held.borrow();
     let held: BTreeSet<_> = held.iter().copied().filter(|vector| *vector <= LAST_VECTOR).collect();
     assert_eq!(known, held, "what the kernel knows, and what is held back");
+    assert_eq!(known_private, *k.platform.held_private.borrow());
     assert!(k.round.begun.get() - k.round.done.get() <= 1, "two rounds at once");
 }
 

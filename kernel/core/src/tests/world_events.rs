@@ -3,6 +3,7 @@
 use super::platform::FIRST_WIRE;
 use super::world::World;
 use crate::kernel::{Cx, Stop};
+use crate::platform::Platform;
 
 impl World {
     /// A device raises `vector` on `cpu`.
@@ -10,6 +11,13 @@ impl World {
         if self.k.platform.shared.get() && vector >= FIRST_WIRE {
             // A wire that is held back does not come.
             if self.k.platform.held.borrow_mut().insert(vector) {
+                self.interrupt(cpu, |cx| self.k.held_event(cx, vector).map(|()| 0));
+            }
+            return;
+        }
+        if self.k.platform.vector_space().is_private(vector) {
+            let on = self.k.platform.private.borrow().contains_key(&(cpu, vector));
+            if on && self.k.platform.held_private.borrow_mut().insert((cpu, vector)) {
                 self.interrupt(cpu, |cx| self.k.held_event(cx, vector).map(|()| 0));
             }
             return;

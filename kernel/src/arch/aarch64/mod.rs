@@ -41,7 +41,7 @@ pub use percpu::{cpu_index, cpu_index_or_zero, current_frame, leave_space, load_
 pub use serial::early_print;
 pub use smp::start_cpus;
 pub use start::load_kernel_tables;
-pub use vectors::{check_level, complete, vector_place, vector_places, vector_space};
+pub use vectors::{check_level, complete, set_private, vector_place, vector_places, vector_space};
 
 use smp::own_affinity;
 
@@ -102,7 +102,7 @@ fn other_interrupt(intid: u32) -> ! {
         irq::spurious(NO_VECTOR);
     }
     gic::end(intid);
-    if vectors::is_spi(intid) {
+    if vectors::is_spi(intid) || vectors::is_ppi(intid) && intid != gic::timer() {
         // Active until somebody completes it.
         irq::wire(intid as u16);
     }

@@ -169,7 +169,13 @@ const VECTORS: usize = 256;
 /// The vectors that devices can have: each CPU has its own.
 #[must_use]
 pub const fn vector_space() -> VectorSpace {
-    VectorSpace { first: DEVICE_VECTORS.0, last: DEVICE_VECTORS.1, is_shared: false }
+    VectorSpace {
+        first: DEVICE_VECTORS.0,
+        last: DEVICE_VECTORS.1,
+        is_shared: false,
+        private: (0, 0),
+        own: 0,
+    }
 }
 
 /// Size of the vector table.
@@ -195,7 +201,10 @@ pub const fn check_level(_vector: u16) -> Result<(), Error> {
 }
 
 /// The local APIC holds nothing back after the end of interrupt.
-pub const fn complete(_vector: u16) {}
+pub const fn complete(_cpu: usize, _vector: u16) {}
+
+/// No vector is private to a CPU in the sense of a GIC.
+pub const fn set_private(_cpu: usize, _vector: u16, _comes: Option<tocsin_abi::Trigger>) {}
 
 /// What remappers call CPU `index`: its local APIC id.
 #[must_use]

@@ -16,14 +16,16 @@ use super::{Device, Uart, memory, slice};
 use crate::authority::Authority;
 use crate::probe::Probe;
 
-/// The parts of a GICv3 that route messages to CPUs. The frames for a CPU's private
-/// interrupts, and the CPU interfaces, stay with the kernel; the frames that devices write
-/// messages to stay with nobody.
+/// The parts of a GICv3 that route messages to CPUs. The CPU interfaces stay with the kernel,
+/// and so do the frames for a CPU's private interrupts but for tests; the frames that devices
+/// write messages to stay with nobody.
 pub struct Gic {
     /// The distributor.
     pub distributor: Device,
     /// Each CPU's RD_base frame, with the kernel's number of the CPU.
     pub redistributors: Vec<(u32, Device)>,
+    /// Each CPU's frame of private interrupts, SGI_base: for tests alone.
+    pub private: Vec<(u32, Device)>,
     /// The ITSs' control frames, in the firmware's order.
     pub its: Vec<Device>,
     /// RAM for all their tables and queues, and its size.
@@ -67,6 +69,7 @@ impl Gic {
         let mut gic = Self {
             distributor,
             redistributors: Vec::new(),
+            private: Vec::new(),
             its: Vec::new(),
             memory: None,
             messages: Messages::of(platform),
@@ -79,6 +82,10 @@ impl Gic {
                     let range = Range::new(base, FRAME_BYTES);
                     let frame = slice(authority, range, "redistributor");
                     gic.redistributors.extend(frame.map(|frame| (cpu, frame)));
+                    // It follows the first (§12.10).
+                    let range = Range::new(base + FRAME_BYTES, FRAME_BYTES);
+                    let frame = slice(authority, range, "redistributor");
+                    gic.private.extend(frame.map(|frame| (cpu, frame)));
                 }
                 None => println!("init: CPU {cpu} ({id}) has no redistributor that could be found"),
             }

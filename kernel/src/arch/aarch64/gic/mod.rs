@@ -11,6 +11,7 @@ mod redistributor;
 use core::ops::Range;
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
+use tocsin_abi::Trigger;
 use tocsin_abi::limits::MAX_CPUS;
 use tocsin_firmware::arm::{Affinity, Platform};
 
@@ -95,6 +96,32 @@ pub fn enable_this_cpu(index: usize) -> Result<(), &'static str> {
     let redistributor = unsafe { Redistributor::new(address) };
     redistributor.init(timer())?;
     interface::enable()
+}
+
+/// The redistributor of CPU `index`, if that CPU has been found.
+fn redistributor(index: usize) -> Option<Redistributor> {
+    let address = REDISTRIBUTORS.get(index)?.load(Ordering::Relaxed);
+    if address == 0 {
+        return None;
+    }
+    // SAFETY: not zero, so `assign` has found it there.
+    Some(unsafe { Redistributor::new(address) })
+}
+
+/// Makes a private interrupt of CPU `index` inactive, from any CPU.
+pub fn deactivate_private(index: usize, intid: u32) {
+    if let Some(redistributor) = redistributor(index) {
+        redistributor.deactivate(intid);
+    }
+}
+
+/// Turns a private interrupt of CPU `index` on, edge or level, or off.
+pub fn set_private(index: usize, intid: u32, comes: Option<Trigger>) {
+    let Some(redistributor) = redistributor(index) else { return };
+    match comes {
+        Some(trigger) => redistributor.enable(intid, trigger),
+        None => redistributor.disable(intid),
+    }
 }
 
 /// INTID of the CPU's own timer.

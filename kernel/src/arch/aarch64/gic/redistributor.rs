@@ -1,6 +1,7 @@
 //! A CPU's redistributor: finding it, waking it, and its private interrupts (Arm IHI 0069H,
 //! 12.10 and 12.11).
 
+use tocsin_abi::Trigger;
 use tocsin_firmware::arm::{Affinity, Platform};
 
 use super::frame::{FRAME_BYTES, Frame};
@@ -18,7 +19,13 @@ const CLEAR_ENABLE: u64 = 0x0180;
 const CLEAR_PENDING: u64 = 0x0280;
 const CLEAR_ACTIVE: u64 = 0x0380;
 const PRIORITY: u64 = 0x0400;
+/// Of the upper 16, the PPIs: two bits each, the upper one says edge. May be fixed.
+const PPI_CONFIGURATION: u64 = 0x0c04;
 const GROUP_MODIFIER: u64 = 0x0d00;
+
+/// Looks at GICR_CTLR.RWP before a disabled interrupt is taken for seen everywhere all the
+/// same: what is late finds no message, and stays.
+const LOOKS: u32 = 10_000;
 
 /// `GICR_CTLR.RWP`.
 const WRITE_PENDING: u32 = 1 << 3;
@@ -113,6 +120,30 @@ impl Redistributor {
         self.set_priority(timer, TIMER_PRIORITY);
         self.private.write(SET_ENABLE, 1 << POKE | 1 << (timer % 32));
         self.settle()
+    }
+
+    /// Ends the active state of one, from any CPU (12.11.3, GICR_ICACTIVER0).
+    pub fn deactivate(self, intid: u32) {
+        self.private.write(CLEAR_ACTIVE, 1 << (intid % 32));
+    }
+
+    /// Lets a PPI come. It is off before, so its configuration may change (12.11.7).
+    pub fn enable(self, intid: u32, trigger: Trigger) {
+        let shift = intid % 16 * 2;
+        let edge = if trigger == Trigger::Edge { 0b10 } else { 0 };
+        let others = self.private.read(PPI_CONFIGURATION) & !(0b11 << shift);
+        self.private.write(PPI_CONFIGURATION, others | edge << shift);
+        self.private.write(SET_ENABLE, 1 << (intid % 32));
+    }
+
+    /// Lets it come no more.
+    pub fn disable(self, intid: u32) {
+        self.private.write(CLEAR_ENABLE, 1 << (intid % 32));
+        for _ in 0..LOOKS {
+            if self.base.read(CONTROL) & WRITE_PENDING == 0 {
+                break;
+            }
+        }
     }
 
     fn set_priority(self, intid: u32, priority: u8) {

@@ -9,6 +9,10 @@ use libsys::sys;
 use tocsin_abi::message::MessageState;
 use tocsin_abi::{Error, Trigger};
 
+use super::private::{
+    private_level_is_held_until_acknowledged, private_wires_are_checked,
+    private_wires_are_each_cpus_own, private_wires_go_off_with_their_message,
+};
 use crate::harness::{Failure, Outcome, check, refused, same, skip};
 use crate::kit::{self, Ctx, Own, RW};
 use crate::message::{bind, raise, status, virtual_message};
@@ -24,6 +28,10 @@ crate::tests![
     wire_stray_does_not_storm,
     wire_by_software_is_no_wire,
     wire_trigger_is_checked,
+    private_wires_are_each_cpus_own,
+    private_level_is_held_until_acknowledged,
+    private_wires_go_off_with_their_message,
+    private_wires_are_checked,
 ];
 
 /// One bit for each interrupt, 32 in a register, from these offsets.
