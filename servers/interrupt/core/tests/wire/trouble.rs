@@ -11,6 +11,7 @@ over_both! {
     a_storm_is_masked_at_the_source,
     a_storm_of_a_shared_line,
     an_edge_is_not_lost_in_a_storm,
+    an_edge_that_a_cpu_had_taken_is_told_after_the_storm,
     a_late_mask_delays_the_next_owner,
     what_fails_leaves_nothing,
     a_late_end_is_made_up_for,
@@ -83,6 +84,21 @@ fn an_edge_is_not_lost_in_a_storm(mut rig: Rig<impl BackEnd>) {
     rig.pass(BACK_OFF_NS);
     rig.run();
     assert!(rig.delivered(&wire) >= 1, "its owner has to look");
+    rig.settle();
+}
+
+/// No other edge comes that could tell of it.
+fn an_edge_that_a_cpu_had_taken_is_told_after_the_storm(mut rig: Rig<impl BackEnd>) {
+    let wire = rig.have(A, EDGE, Exclusive);
+    let (_, cookie) = rig.machine.kernel.identity(wire.handle);
+    rig.lines.assert(LINE);
+    rig.lines.run(&rig.machine);
+    assert_eq!(storm(&mut rig, cookie), Storm::HeldOff(LINE));
+    rig.machine.take_events();
+    assert_eq!(rig.delivered(&wire), 0);
+    rig.pass(BACK_OFF_NS);
+    rig.run();
+    assert_eq!(rig.delivered(&wire), 1);
     rig.settle();
 }
 
