@@ -65,6 +65,17 @@ fn many_messages_are_few_lines_and_every_one_when_asked() {
 }
 
 #[test]
+fn a_storm_has_a_line_beside_others_that_are_blocked() {
+    let mut rows = small();
+    let Row::Message(storm) = rows[8] else { panic!("the storm's message") };
+    let Row::Message(blocked) = &mut rows[9] else { panic!("the other blocked one") };
+    blocked.binding = storm.binding;
+    let lines = lines(rows, Expand::Nothing);
+    let count = |start: &str| lines.iter().filter(|line| line.starts_with(start)).count();
+    assert_eq!((count("      1 blocked,"), count("      1 blocked (storm),")), (1, 1));
+}
+
+#[test]
 fn what_is_not_isolated_says_so() {
     let mut rows = small();
     let Row::Server(server) = &mut rows[0] else { panic!("the server comes first") };
