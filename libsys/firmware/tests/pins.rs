@@ -190,10 +190,13 @@ fn mistakes_in_the_map() {
     let cells = pin(&|host| host.cells("#interrupt-cells", &[2]));
     assert_eq!(cells, bad("`#address-cells` or `#interrupt-cells` of a PCI bus", 5));
     let none = pin(&|host| host.without("#interrupt-cells"));
-    assert_eq!(none, bad("a parent's missing `#interrupt-cells`", 0));
+    assert_eq!(none, bad("`#interrupt-cells` of an interrupt's parent", 0));
     for count in [0, 13, !0] {
         let gic = virt().change("intc@8000000", |gic| gic.cells("#interrupt-cells", &[count]));
-        assert_eq!(line(&gic, &[id(0, 1, 0)], 1), bad("`#interrupt-cells`", count.into()));
+        assert_eq!(
+            line(&gic, &[id(0, 1, 0)], 1),
+            bad("`#interrupt-cells` of an interrupt's parent", count.into())
+        );
     }
     let long = virt().change("intc@8000000", |gic| gic.cells("#address-cells", &[10]));
     let long = line(&long, &[id(0, 1, 0)], 1);

@@ -95,11 +95,10 @@ impl Shape {
         let bad = |what, value: u32| Err(Fault::BadValue { what, value: value.into() });
         // A controller that has no children has no need to say how long their addresses are (DT 2.4.3.1).
         let address = node.number("#address-cells").unwrap_or(0);
-        let Some(specifier) = node.number("#interrupt-cells") else {
-            return bad("a parent's missing `#interrupt-cells`", 0);
-        };
+        // One that does not say it has none.
+        let specifier = node.number("#interrupt-cells").unwrap_or(0);
         if specifier == 0 || specifier as usize > MAX_CELLS {
-            return bad("`#interrupt-cells`", specifier);
+            return bad("`#interrupt-cells` of an interrupt's parent", specifier);
         }
         if address as usize > MAX_CELLS - specifier as usize {
             return bad("`#address-cells` of an interrupt's parent", address);

@@ -12,16 +12,17 @@ mod plan;
 mod rig;
 
 use demo_driver::{Reporter, Stop};
+use libsys::driver::DriverError;
 use libsys::interrupt::{InterruptError, Interrupts};
 use libsys::ipc::AskError;
 use libsys::object::Port;
 use libsys::pci::Device as PciDevice;
 use libsys::proto::StoreKind;
-use libsys::proto::pci::{Enables, Error as Refusal, Width};
+use libsys::proto::pci::{Enables, Error as Refusal, PinSet, Width};
 use libsys::proto::report::Done;
 use libsys::startup::Environment;
 use libsys::store::{Store, StoreError};
-use libsys::{Error, Startup};
+use libsys::{Error, Handle, Startup};
 
 use crate::device::{Device, DeviceError};
 pub use plan::Plan;
@@ -48,6 +49,9 @@ pub fn run(env: &Startup, reporter: &Reporter, plan: &Plan) -> Result<Done, Stop
     let port = Port::new()?;
 
     without_a_wire(pci, &device)?;
+    if plan.no_wire {
+        return nowhere(pci, server, &port, plan, reporter);
+    }
     let mut rig = Rig::open(pci, server, &device, &port, plan.mode)?;
     instead_of_messages(pci, server, &port)?;
     let (pin, (cpu, vector)) = (rig.wire().pin(), rig.wire().wire().route());
@@ -86,10 +90,32 @@ fn without_a_wire(pci: PciDevice, device: &Device) -> Result<(), Stop<DeviceErro
     }
 }
 
+/// Nobody says where the pin leads, so it leads nowhere: no line is had, and the pin stays off.
+fn nowhere(
+    pci: PciDevice,
+    server: Handle,
+    port: &Port,
+    plan: &Plan,
+    reporter: &Reporter,
+) -> Result<Done, Stop<DeviceError>> {
+    match pci.wire(server, port.handle(), plan.mode, 0) {
+        Err(DriverError::Pci(AskError::Refused(Refusal::NoWire))) => {}
+        Err(error) => return Err(error.into()),
+        Ok(_) => return Err(Stop::Unexpected("a wire was had, and nobody says where it leads")),
+    }
+    match pci.set_pin(PinSet::On) {
+        Err(AskError::Refused(Refusal::NoWire)) if is_off(pci)? => {}
+        Err(error) => return Err(error.into()),
+        Ok(()) => return Err(Stop::Unexpected("a pin without a wire is on")),
+    }
+    reporter.line(format_args!("wire refused: NoWire, and the pin stays off"))?;
+    Ok(Done { ok: true, slots: 0, fired: 0, delivered: 0, kind: StoreKind::PciMsi })
+}
+
 /// With the pin on there are no messages.
 fn instead_of_messages(
     pci: PciDevice,
-    server: libsys::Handle,
+    server: Handle,
     port: &Port,
 ) -> Result<(), Stop<DeviceError>> {
     let store = Store::pci_msi(pci)?;

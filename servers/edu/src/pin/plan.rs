@@ -18,7 +18,8 @@ pub enum End {
     Hang,
 }
 
-/// `wire=shared` or `wire=exclusive`, `events=<number>`, `end=close`, `die` or `hang`.
+/// `wire=shared` or `wire=exclusive`, `events=<number>`, `end=close`, `die` or `hang`; or
+/// `expect=no-wire`.
 pub struct Plan {
     /// Whether others have the line too.
     pub mode: WireMode,
@@ -26,6 +27,8 @@ pub struct Plan {
     pub events: u64,
     /// What comes then.
     pub end: End,
+    /// Nobody says where the pin leads.
+    pub no_wire: bool,
 }
 
 impl Plan {
@@ -51,7 +54,12 @@ impl Plan {
             Some("hang") => End::Hang,
             Some(_) => return Err("the argument `end=` knows `close`, `die` and `hang`"),
         };
-        Ok(Some(Plan { mode, events, end }))
+        let no_wire = match env.arg("expect") {
+            None => false,
+            Some("no-wire") => true,
+            Some(_) => return Err("with `wire=` the argument `expect=` knows `no-wire`"),
+        };
+        Ok(Some(Plan { mode, events, end, no_wire }))
     }
 
     /// Whether somebody else is on the line.
