@@ -67,7 +67,7 @@ fn collect(env: &Startup, timeout_s: u64, collector: &mut Collector) -> Result<(
             collector.object(format!("time is up after {timeout_s} s"));
             return Ok(());
         };
-        let (frame, has_looked) = answer(&server, call, collector, inspector);
+        let (frame, has_looked) = answer(&server, call, collector, inspector, &timer);
         if has_looked {
             // Writing down what was seen takes as long as there are messages.
             timer.set(now_ns().saturating_add(timeout_s.saturating_mul(NANOSECONDS)))?;
@@ -87,6 +87,7 @@ fn answer(
     call: Request,
     collector: &mut Collector,
     inspector: Option<Handle>,
+    timer: &Timer,
 ) -> (Frame, bool) {
     if call.badge == SYSTEM_BADGE
         && call.label == NotStarted::LABEL
@@ -104,6 +105,8 @@ fn answer(
                 None => Held::GoOn,
                 Some(inspector) => collector.hold(call.badge, hold, || {
                     has_looked = true;
+                    // Nobody is late because of it: the time starts anew afterwards.
+                    timer.cancel().map_err(|error| format!("{error}"))?;
                     look(inspector)
                 }),
             };
