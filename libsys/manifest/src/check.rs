@@ -61,6 +61,7 @@ impl Manifest {
                 }
             }
         }
+        self.check_subsystems(&mut problems);
         self.check_drivers(&mut problems);
         self.check_quirks(&mut problems);
         self.check_pins(&mut problems);
@@ -122,6 +123,44 @@ impl Manifest {
                 program: program.name.clone(),
                 grant: grant.clone(),
             });
+        }
+    }
+
+    /// Interrupt servers below others.
+    fn check_subsystems(&self, problems: &mut Vec<Problem>) {
+        let mut wrong = |program: &str, what: &'static str| {
+            problems.push(Problem::BadSubsystem { program: program.to_string(), what });
+        };
+        for program in self.programs() {
+            let Some(parent) = program.parent() else {
+                if program.quota != 0 || program.restarts != 0 {
+                    wrong(&program.name, "quota and restarts are for servers with a parent: grant");
+                }
+                continue;
+            };
+            if self.drivers.iter().any(|driver| driver.program.name == program.name) {
+                wrong(&program.name, "a driver has no parent: grant");
+            }
+            if !(1..=u32::from(u16::MAX)).contains(&program.quota) {
+                wrong(&program.name, "quota is to be 1 to 65535");
+            }
+            if program.receives().is_none() {
+                wrong(&program.name, "receives on no endpoint, so it can serve nobody");
+            }
+            // `init` waits for whoever it tells of a subsystem.
+            let top = self.receiver(parent).is_some_and(|receiver| {
+                receiver.grants.iter().any(|grant| matches!(grant, Grant::MessageControl))
+            });
+            if !top {
+                wrong(&program.name, "parent: names no server with message-control");
+            }
+        }
+        for driver in &self.drivers {
+            let Some(name) = &driver.interrupt else { continue };
+            let server = self.servers.iter().find(|server| server.name == *name);
+            if server.and_then(Program::parent).is_none() {
+                wrong(&driver.program.name, "interrupt names no server with a parent: grant");
+            }
         }
     }
 

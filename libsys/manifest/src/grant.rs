@@ -70,6 +70,9 @@ pub enum Grant {
     /// `wire:<name>`: the interrupt line of a platform device, and the right to open it at `interrupt`, as a client of its
     /// own. `uart`: the serial port's. One program only.
     Wire(String),
+    /// `parent:<name>`: may call this endpoint, an interrupt server's, as a subsystem: is an interrupt server itself, with
+    /// the other one as its remapper. For servers only; `quota` says how many messages it may have.
+    Parent(String),
     /// `module:<name>`: the boot module with this name, read only, to start processes from.
     Module(String),
 }
@@ -99,6 +102,7 @@ impl Grant {
             | Grant::Device(_)
             | Grant::Mint(_)
             | Grant::Inspect(_)
+            | Grant::Parent(_)
             | Grant::Module(_) => false,
         }
     }
@@ -124,7 +128,8 @@ impl Grant {
             Grant::Endpoint(name)
             | Grant::Device(name)
             | Grant::Mint(name)
-            | Grant::Inspect(name) => Some(name),
+            | Grant::Inspect(name)
+            | Grant::Parent(name) => Some(name),
             // Which all messages and lines are of.
             Grant::Hpet | Grant::Wire(_) => Some("interrupt"),
             _ => None,
@@ -156,6 +161,7 @@ impl fmt::Display for Grant {
             Grant::Mint(name) => write!(f, "mint:{name}"),
             Grant::Inspect(name) => write!(f, "inspect:{name}"),
             Grant::Wire(name) => write!(f, "wire:{name}"),
+            Grant::Parent(name) => write!(f, "parent:{name}"),
             Grant::Module(name) => write!(f, "module:{name}"),
         }
     }
@@ -211,7 +217,7 @@ impl FromStr for Grant {
                 "debug-write" => Grant::DebugWrite,
                 "debug-stats" => Grant::DebugStats,
                 "ioport" | "receive" | "endpoint" | "device" | "mint" | "inspect" | "wire"
-                | "module" => {
+                | "parent" | "module" => {
                     return Err(bad(format!("needs a name, as in {text}:<name>")));
                 }
                 _ => return Err(bad("no such grant".to_string())),
@@ -240,6 +246,7 @@ impl FromStr for Grant {
             "inspect" => Grant::Inspect(owned),
             "wire" if name == "uart" => Grant::Wire(owned),
             "wire" => return Err(bad("the only such line is wire:uart".to_string())),
+            "parent" => Grant::Parent(owned),
             "module" => Grant::Module(owned),
             _ => return Err(bad("no such grant".to_string())),
         })

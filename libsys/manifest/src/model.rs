@@ -77,6 +77,10 @@ pub struct Program {
     pub args: String,
     /// The capabilities it gets.
     pub grants: Vec<Grant>,
+    /// Of an interrupt server below another one (`parent:`): messages that all its drivers may hold together. 0 for others.
+    pub quota: u32,
+    /// Of such a server: when it dies, and its drivers with it, they are started again so many times.
+    pub restarts: u32,
 }
 
 /// A program that runs for one device.
@@ -90,6 +94,26 @@ pub struct Driver {
     pub dma_kib: u32,
     /// Messages that the interrupt server gives it at most.
     pub quota: u32,
+    /// The interrupt server that it asks, where that is not the machine's: the name of a program with a `parent:` grant.
+    pub interrupt: Option<String>,
+}
+
+impl Program {
+    /// The endpoint of the interrupt server that this one, an interrupt server too, is below.
+    pub fn parent(&self) -> Option<&str> {
+        self.grants.iter().find_map(|grant| match grant {
+            Grant::Parent(name) => Some(name.as_str()),
+            _ => None,
+        })
+    }
+
+    /// The first endpoint that this program receives on.
+    pub fn receives(&self) -> Option<&str> {
+        self.grants.iter().find_map(|grant| match grant {
+            Grant::Receive(name) => Some(name.as_str()),
+            _ => None,
+        })
+    }
 }
 
 /// Which device a driver is for.

@@ -107,6 +107,13 @@ pub enum Problem {
         /// The grant.
         grant: Grant,
     },
+    /// An interrupt server below another one, or a driver below such a server, that can not be.
+    BadSubsystem {
+        /// The program.
+        program: String,
+        /// What is wrong with it.
+        what: &'static str,
+    },
     /// Two drivers for one device.
     SharedDevice {
         /// The driver that has it first.
@@ -210,6 +217,7 @@ impl fmt::Display for Problem {
             Problem::NotADriver { program, grant } => {
                 write!(f, "{program}: {grant} is for drivers, and a [[server]] has no device")
             }
+            Problem::BadSubsystem { program, what } => write!(f, "{program}: {what}"),
             Problem::SharedDevice { first, second, device } => write!(
                 f,
                 "{second}: device {:04x}:{:04x} number {} belongs to {first} already",

@@ -114,6 +114,10 @@ struct ServerSection {
     #[serde(default)]
     args: String,
     #[serde(default)]
+    quota: u32,
+    #[serde(default)]
+    restarts: u32,
+    #[serde(default)]
     grants: Vec<Spanned<String>>,
 }
 
@@ -131,6 +135,7 @@ struct DriverSection {
     #[serde(default)]
     dma_kib: u32,
     quota: Option<u32>,
+    interrupt: Option<String>,
     #[serde(default)]
     args: String,
     #[serde(default)]
@@ -184,6 +189,8 @@ impl ServerSection {
             args: self.args,
             grants: grants(text, &self.name, self.grants)?,
             name: self.name,
+            quota: self.quota,
+            restarts: self.restarts,
         })
     }
 }
@@ -197,6 +204,8 @@ impl DriverSection {
             priority: self.priority,
             cpu: self.cpu,
             args: self.args,
+            quota: 0,
+            restarts: 0,
             grants: self.grants,
         };
         Ok(Driver {
@@ -204,6 +213,7 @@ impl DriverSection {
             device: self.device,
             dma_kib: self.dma_kib,
             quota: self.quota.unwrap_or(default_quota),
+            interrupt: self.interrupt,
         })
     }
 }

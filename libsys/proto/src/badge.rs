@@ -43,6 +43,33 @@ pub const fn client_of(badge: u64) -> Option<u32> {
     }
 }
 
+/// Set in every badge that names a subsystem: an interrupt server whose remapper is the one that
+/// it calls with this badge.
+pub const SUBSYSTEM: u64 = 1 << 35;
+
+/// The badge of the subsystem with this number.
+#[must_use]
+pub const fn of_subsystem(number: u16) -> u64 {
+    SUBSYSTEM | number as u64
+}
+
+/// The subsystem that a badge names, or `None` for a badge that names none.
+#[must_use]
+pub const fn subsystem_of(badge: u64) -> Option<u16> {
+    if badge & !0xffff == SUBSYSTEM { Some(badge as u16) } else { None }
+}
+
+/// The badge of a client of the interrupt server, by the number in [`client_of`]; `None` for a
+/// number that no client has.
+#[must_use]
+pub const fn of_client(client: u32) -> Option<u64> {
+    match client >> 16 {
+        0 => Some(of_device(client as u16)),
+        1 => Some(of_platform(client as u16)),
+        _ => None,
+    }
+}
+
 /// The badge of the inspector, which may read everybody's rows at an interrupt server and ask
 /// for nothing else.
 pub const INSPECT: u64 = 1 << 36;
@@ -60,6 +87,23 @@ mod tests {
         assert_eq!(device_of(CLIENT | 0x1_0000), None);
         assert_eq!(device_of(u64::MAX), None);
         assert_eq!(device_of(of_platform(0xf8)), None);
+    }
+
+    #[test]
+    fn subsystems_are_no_clients() {
+        assert_eq!(of_subsystem(3), 0x8_0000_0003);
+        for number in [0, 3, u16::MAX] {
+            assert_eq!(subsystem_of(of_subsystem(number)), Some(number));
+            assert_eq!(client_of(of_subsystem(number)), None);
+            assert_eq!(device_of(of_subsystem(number)), None);
+        }
+        for badge in [0, 3, of_device(3), of_platform(3), INSPECT, SUBSYSTEM | 1 << 16, u64::MAX] {
+            assert_eq!(subsystem_of(badge), None);
+        }
+        for client in [0, 0xf8, 0xffff, 0x1_0000, 0x1_ffff] {
+            assert_eq!(of_client(client).and_then(client_of), Some(client));
+        }
+        assert_eq!(of_client(1 << 17), None);
     }
 
     #[test]

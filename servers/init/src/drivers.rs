@@ -2,27 +2,33 @@
 
 use alloc::format;
 
-use init_control::{Release, SYSTEM_BADGE, SetOwner, SetQuota};
+use init_control::{Join, Release, SYSTEM_BADGE, SetOwner, SetQuota};
 use libsys::ipc::{self, AskError};
 use libsys::object::{Capability, Endpoint};
 use libsys::{println, sys};
 use tocsin_abi::{Handle, Rights};
-use tocsin_manifest::Driver;
-use tocsin_proto::ProgramName;
+use tocsin_manifest::{Driver, Manifest};
 use tocsin_proto::pci::{Claim, Error};
+use tocsin_proto::{ProgramName, badge};
 
 use crate::fatal::{Context, Fatal};
 use crate::grants::{Claimed, Grants};
 
+/// What a driver may do with the endpoint of an interrupt server that `pci` does not know.
+const BELOW_RIGHTS: Rights =
+    Rights::CALL.union(Rights::DUPLICATE).union(Rights::TRANSFER).union(Rights::REVOKE);
+
 /// The two servers that a driver's device is claimed from.
-pub struct Devices {
+pub struct Devices<'a> {
+    grants: &'a Grants<'a>,
+    manifest: &'a Manifest,
     pci: Handle,
     interrupt: Option<Endpoint>,
 }
 
-impl Devices {
+impl<'a> Devices<'a> {
     /// Finds the servers. Without a PCI server there are no drivers.
-    pub fn new(grants: &Grants<'_>) -> Result<Self, Fatal> {
+    pub fn new(grants: &'a Grants<'a>, manifest: &'a Manifest) -> Result<Self, Fatal> {
         let pci = grants.endpoint("pci").ok_or_else(|| {
             Fatal::new("the manifest has drivers, and no program that receives on `pci`")
         })?;
@@ -33,7 +39,7 @@ impl Devices {
             }
             None => None,
         };
-        Ok(Self { pci, interrupt })
+        Ok(Self { grants, manifest, pci, interrupt })
     }
 
     /// Claims the driver's device. `None`, and a line, when the machine has none.
@@ -63,14 +69,37 @@ impl Devices {
         let (Some(pci), Some(interrupt)) = (pci, interrupt) else {
             return Err(Fatal(format!("{name}: claiming its device brought no endpoints")));
         };
-        let claimed = Claimed {
+        let mut claimed = Claimed {
             requester: reply.requester,
             pci: Endpoint::own(pci),
             interrupt: Endpoint::own(interrupt),
+            subsystem: None,
         };
         self.set_owner(driver, &claimed)?;
         self.set_quota(driver, &claimed)?;
+        if let Some(server) = &driver.interrupt {
+            self.put_below(server, &mut claimed).context(name)?;
+        }
         Ok(Some(claimed))
+    }
+
+    /// The driver asks another interrupt server than the machine's: the device is of that one's
+    /// subsystem, and the driver's endpoint leads there.
+    fn put_below(&self, server: &str, claimed: &mut Claimed) -> Result<(), Fatal> {
+        let mut servers = self.manifest.servers.iter().enumerate();
+        let found = servers.find(|(_, program)| program.name == server);
+        let ends = found.and_then(|(number, it)| Some((number, it.parent()?, it.receives()?)));
+        // The manifest was checked for it.
+        let (number, parent, own) = ends.ok_or(Fatal::new("is below no interrupt server"))?;
+        let subsystem = u16::try_from(number).map_err(Fatal::new)?;
+        let join = Join { subsystem, client: claimed.requester.into() };
+        self.grants.tell_server(parent, Join::LABEL, &join.words())?;
+        let below = self.grants.endpoint(own).ok_or(Fatal::new("its server has no endpoint"))?;
+        let badge = badge::of_device(claimed.requester);
+        let made = sys::handle_duplicate(below, BELOW_RIGHTS, badge).context(own)?;
+        claimed.interrupt = Endpoint::own(made.handle());
+        claimed.subsystem = Some(number);
+        Ok(())
     }
 
     /// For the inspector: whose the device is now.
@@ -107,6 +136,12 @@ impl Devices {
         let reply = ipc::call(self.pci, Release::LABEL, &release.words(), &[]);
         if !reply.is_ok_and(|reply| reply.label == 0) {
             println!("init: device {:04x} could not be released", release.requester);
+        }
+        if let Some(number) = claimed.subsystem {
+            // The machine's server has ended what the device held, by way of `pci`. The endpoint
+            // is not `pci`'s, so it is taken back here.
+            let _ = claimed.interrupt.revoke();
+            self.grants.tell_ended_above(number);
         }
     }
 }

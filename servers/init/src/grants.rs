@@ -7,11 +7,11 @@ use alloc::string::{String, ToString};
 use core::cell::RefCell;
 
 use init_control::pins::PinRule;
-use init_control::{NotStarted, SYSTEM_BADGE};
-use libsys::object::Endpoint;
+use init_control::{NotStarted, SYSTEM_BADGE, SetSubsystem};
+use libsys::object::{Endpoint, Port};
 use libsys::spawn::Spawner;
 use libsys::{ipc, sys};
-use tocsin_abi::{Handle, Rights};
+use tocsin_abi::{Error, Handle, Rights};
 use tocsin_manifest::{Grant, Manifest, Program};
 use tocsin_proto::badge;
 
@@ -24,6 +24,14 @@ use crate::pins;
 use crate::platform;
 use crate::wires;
 
+impl Made {
+    fn new() -> Result<Self, Error> {
+        let whole = Endpoint::new()?;
+        let caller = whole.duplicate(CALL | Rights::MINT | Rights::REVOKE)?;
+        Ok(Self { caller, receiver: RefCell::new(Some(whole)) })
+    }
+}
+
 /// What a driver's device gives it.
 pub struct Claimed {
     /// Requester id.
@@ -32,6 +40,8 @@ pub struct Claimed {
     pub pci: Endpoint,
     /// The interrupt server, with the device's badge.
     pub interrupt: Endpoint,
+    /// The subsystem that the driver is in, by its server's number.
+    pub subsystem: Option<usize>,
 }
 
 /// Servers to which badge zero means something: authority over all devices at `pci`, no
@@ -49,7 +59,10 @@ pub struct Grants<'a> {
     hardware: &'a Hardware,
     modules: &'a Modules,
     manifest: &'a Manifest,
-    endpoints: BTreeMap<String, Made>,
+    endpoints: RefCell<BTreeMap<String, Made>>,
+    /// By number of an interrupt server below another: where it hears that something has ended
+    /// above. A signal waits for nobody, and such a server need not be trusted to answer.
+    ports: RefCell<BTreeMap<usize, Port>>,
 }
 
 /// An endpoint. Init can call it and mint for it, and receives nothing on it: when its
@@ -71,25 +84,36 @@ impl<'a> Grants<'a> {
         let mut endpoints = BTreeMap::new();
         for grant in manifest.programs().flat_map(|program| &program.grants) {
             if let Grant::Receive(name) = grant {
-                let whole = Endpoint::new().context(name)?;
-                let rights = CALL | Rights::MINT | Rights::REVOKE;
-                let caller = whole.duplicate(rights).context(name)?;
-                let receiver = RefCell::new(Some(whole));
-                endpoints.insert(name.clone(), Made { caller, receiver });
+                endpoints.insert(name.clone(), Made::new().context(name)?);
             }
         }
-        Ok(Self { authority, hardware, modules, manifest, endpoints })
+        let (endpoints, ports) = (RefCell::new(endpoints), RefCell::default());
+        Ok(Self { authority, hardware, modules, manifest, endpoints, ports })
+    }
+
+    /// A program that receives there will be started again: the dead one's endpoint is dead.
+    pub fn renew(&self, name: &str) -> Result<(), Fatal> {
+        self.endpoints.borrow_mut().insert(name.into(), Made::new().context(name)?);
+        Ok(())
+    }
+
+    /// Something of this interrupt server's has ended above it.
+    pub fn tell_ended_above(&self, number: usize) {
+        if let Some(port) = self.ports.borrow().get(&number) {
+            // The port is init's own, and a signal without bits would be the only bad one.
+            let _ = port.signal(1);
+        }
     }
 
     /// The endpoint with this name, to call.
     pub fn endpoint(&self, name: &str) -> Option<Handle> {
-        self.endpoints.get(name).map(|made| made.caller.handle())
+        self.endpoints.borrow().get(name).map(|made| made.caller.handle())
     }
 
     /// Whether somebody was started who receives on this endpoint: only then will a call be
     /// answered.
     pub fn is_received(&self, name: &str) -> bool {
-        self.endpoints.get(name).is_some_and(|made| made.receiver.borrow().is_none())
+        self.endpoints.borrow().get(name).is_some_and(|made| made.receiver.borrow().is_none())
     }
 
     /// The machine's timers.
@@ -124,6 +148,9 @@ impl<'a> Grants<'a> {
                 .grant("interrupt", self.find("interrupt")?, CALL, badge)
                 .context("interrupt")?;
             self.introduce(program, number).context("interrupt")?;
+        }
+        if let Some(parent) = program.parent() {
+            self.give_parent(spawner, program, parent, number)?;
         }
         for grant in &program.grants {
             self.give_one(spawner, grant, number, claimed).context(&grant.to_string())?;
@@ -196,11 +223,14 @@ impl<'a> Grants<'a> {
             }
             // Collected into one entry by `give`.
             Grant::DebugLog | Grant::DebugWrite | Grant::DebugStats => {}
+            // Given by `give_parent`.
+            Grant::Parent(_) => {}
             Grant::Receive(name) => {
                 let name_there = format!("receive:{name}");
                 // Who receives may also mint: it decides what its callers' badges mean.
                 let rights = Rights::RECEIVE | Rights::MINT | CALL | HAND_ON;
-                let made = self.endpoints.get(name).and_then(|made| made.receiver.take());
+                let endpoints = self.endpoints.borrow();
+                let made = endpoints.get(name).and_then(|made| made.receiver.take());
                 let whole = made.ok_or(Fatal::new("has a receiver already"))?;
                 // Init's own is closed here.
                 spawner.grant(&name_there, whole.handle(), rights, 0).context("grant")?;
@@ -254,6 +284,36 @@ impl<'a> Grants<'a> {
         let name_there = format!("wire:{name}");
         spawner.grant_with(&name_there, interrupt, CALL, badge, values).context("grant")?;
         Ok(())
+    }
+
+    /// An interrupt server below another one: the one above is told of it first.
+    fn give_parent(
+        &self,
+        spawner: &mut Spawner,
+        program: &Program,
+        parent: &str,
+        number: usize,
+    ) -> Result<(), Fatal> {
+        let subsystem = u16::try_from(number).map_err(Fatal::new)?;
+        let set = SetSubsystem { subsystem, messages: program.quota };
+        self.tell_server(parent, SetSubsystem::LABEL, &set.words()).context("as a subsystem")?;
+        let badge = badge::of_subsystem(subsystem);
+        spawner.grant("parent", self.find(parent)?, Rights::CALL, badge).context("parent")?;
+        let port = Port::new().context("port")?;
+        let rights = Rights::WAIT | Rights::BIND;
+        spawner.grant("port", port.handle(), rights, 0).context("port")?;
+        self.ports.borrow_mut().insert(number, port);
+        Ok(())
+    }
+
+    /// Tells a server something as the system.
+    pub fn tell_server(&self, name: &str, label: u32, words: &[u64]) -> Result<(), Fatal> {
+        let made = sys::handle_duplicate(self.find(name)?, Rights::CALL, SYSTEM_BADGE);
+        let system = Endpoint::own(made.context(name)?.handle());
+        match ipc::call(system.handle(), label, words, &[]).context(name)?.label {
+            0 => Ok(()),
+            code => Err(Fatal(format!("`{name}` refused with {code}"))),
+        }
     }
 
     /// Registers, and the memory that the unit works in.

@@ -17,6 +17,7 @@ mod platform;
 mod power;
 mod probe;
 mod programs;
+mod subsystems;
 mod supervise;
 mod wires;
 
@@ -32,6 +33,7 @@ use libsys::startup::Environment;
 use modules::Modules;
 use probe::Probe;
 use programs::Programs;
+use subsystems::Subsystems;
 use tocsin_abi::Handle;
 use tocsin_abi::startup::Startup;
 use tocsin_manifest::Manifest;
@@ -74,7 +76,8 @@ fn run(env: &'static Startup, console: &mut Option<Handle>) -> Result<u64, Fatal
             wires::tell(&grants, &hardware, &manifest)?;
         }
     }
-    let devices = if manifest.drivers.is_empty() { None } else { Some(Devices::new(&grants)?) };
+    let devices =
+        if manifest.drivers.is_empty() { None } else { Some(Devices::new(&grants, &manifest)?) };
     for driver in &manifest.drivers {
         let Some(devices) = &devices else { break };
         if let Some(claimed) = devices.claim(driver)? {
@@ -87,10 +90,12 @@ fn run(env: &'static Startup, console: &mut Option<Handle>) -> Result<u64, Fatal
     if !programs.started(main) {
         return Err(Fatal(format!("`{main}`, which is to end the run, was not started")));
     }
-    let code = supervise::until_main_ends(main, &mut programs, devices.as_ref());
+    let devices = devices.as_ref();
+    let mut subsystems = Subsystems::new(&manifest, &grants);
+    let code = supervise::until_main_ends(main, &mut programs, devices, &mut subsystems);
     if env.has_arg("stay") {
         println!("init: {main} is done with code {code}; staying");
-        supervise::for_ever(&mut programs, devices.as_ref());
+        supervise::for_ever(&mut programs, devices, &mut subsystems);
     }
     Ok(code)
 }

@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 
 use libsys::object::Port;
 use libsys::spawn::{Child, Placement, Spawner};
+use libsys::sys;
 use tocsin_abi::PacketKind;
 use tocsin_abi::startup::{EXIT_FAULT, EXIT_KILLED, Startup};
 use tocsin_manifest::{Manifest, Program};
@@ -58,7 +59,9 @@ impl<'a> Programs<'a> {
 
     /// Starts a program with what the manifest grants it.
     pub fn start(&mut self, program: &Program, claimed: Option<Claimed>) -> Result<(), Fatal> {
-        let number = self.running.len();
+        // One that is started again has its number still.
+        let known = self.names.iter().position(|started| *started == program.name);
+        let number = known.unwrap_or(self.running.len());
         let module = self.modules.open(&program.module)?;
         let budget = u64::from(program.budget_kib) * 1024;
         let mut spawner = Spawner::new(self.env, module.bytes, budget).context("load")?;
@@ -69,14 +72,33 @@ impl<'a> Programs<'a> {
         let child =
             spawner.start(Placement { priority: program.priority, cpu }).context("start")?;
         child.bind(self.port.handle(), number as u64).context("bind")?;
-        self.running.push(Some(Running { name: program.name.clone(), child, claimed }));
-        self.names.push(program.name.clone());
+        let running = Some(Running { name: program.name.clone(), child, claimed });
+        match self.running.get_mut(number) {
+            Some(place) => *place = running,
+            None => {
+                self.running.push(running);
+                self.names.push(program.name.clone());
+            }
+        }
         Ok(())
     }
 
     /// True when the program with this name was started, whether or not it still runs.
     pub fn started(&self, name: &str) -> bool {
         self.names.iter().any(|started| started == name)
+    }
+
+    /// Whether a program with this name runs.
+    pub fn runs(&self, name: &str) -> bool {
+        self.running.iter().flatten().any(|running| running.name == name)
+    }
+
+    /// Kills a program, if it runs. Its death is heard of as any other's.
+    pub fn kill(&self, name: &str) {
+        for running in self.running.iter().flatten().filter(|running| running.name == name) {
+            // One that is dying already is not killed again.
+            let _ = sys::process_kill(running.child.process());
+        }
     }
 
     /// Waits for a program to die. What it was made of is taken back.

@@ -6,11 +6,17 @@ use libsys::println;
 
 use crate::drivers::Devices;
 use crate::programs::{Dead, Programs};
+use crate::subsystems::Subsystems;
 
 /// Takes note of deaths until the program named `main` has died, and returns its exit code.
-pub fn until_main_ends(main: &str, programs: &mut Programs<'_>, devices: Option<&Devices>) -> u64 {
+pub fn until_main_ends(
+    main: &str,
+    programs: &mut Programs<'_>,
+    devices: Option<&Devices<'_>>,
+    subsystems: &mut Subsystems<'_>,
+) -> u64 {
     loop {
-        let (name, code) = next_death(programs, devices);
+        let (name, code) = next_death(programs, devices, subsystems);
         if name == main {
             return code;
         }
@@ -18,14 +24,22 @@ pub fn until_main_ends(main: &str, programs: &mut Programs<'_>, devices: Option<
 }
 
 /// Takes note of deaths for as long as the machine runs.
-pub fn for_ever(programs: &mut Programs<'_>, devices: Option<&Devices>) -> ! {
+pub fn for_ever(
+    programs: &mut Programs<'_>,
+    devices: Option<&Devices<'_>>,
+    subsystems: &mut Subsystems<'_>,
+) -> ! {
     loop {
-        next_death(programs, devices);
+        next_death(programs, devices, subsystems);
     }
 }
 
 /// Waits for a program to die, says why, and gives its device back.
-fn next_death(programs: &mut Programs<'_>, devices: Option<&Devices>) -> (String, u64) {
+fn next_death(
+    programs: &mut Programs<'_>,
+    devices: Option<&Devices<'_>>,
+    subsystems: &mut Subsystems<'_>,
+) -> (String, u64) {
     let dead = programs.next_death();
     if dead.code != 0 {
         println!("init: {} {}", dead.name, dead.why());
@@ -34,5 +48,6 @@ fn next_death(programs: &mut Programs<'_>, devices: Option<&Devices>) -> (String
     if let (Some(devices), Some(claimed)) = (devices, claimed) {
         devices.release(claimed);
     }
+    subsystems.died(&name, programs, devices);
     (name, code)
 }

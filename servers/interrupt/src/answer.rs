@@ -32,7 +32,7 @@ pub fn error(error: Error<tocsin_abi::Error>) -> interrupt::Error {
 
 /// What the server above answered, which is what its client hears too. To be without that
 /// server is to be without a remapper.
-fn above(refusal: Refusal) -> interrupt::Error {
+pub fn above(refusal: Refusal) -> interrupt::Error {
     match refusal {
         Refusal::Gone => interrupt::Error::BadId,
         Refusal::Code(code) => {

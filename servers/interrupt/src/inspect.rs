@@ -13,8 +13,8 @@ use libsys::sys;
 use tocsin_abi::{Handle, MessageStatus};
 use tocsin_proto::ProgramName;
 use tocsin_proto::interrupt::{
-    Arrives, Binding, ClientRow, Counters, Cursor, Description, DeviceKind, Event, MessageId,
-    MessageRow, RemapperKind, Row, RowState, ServerRow, SpaceRow,
+    Arrives, Binding, ClientRow, Counters, Cursor, Description, DeviceKind, Error, Event,
+    MessageId, MessageRow, RemapperKind, Row, RowState, ServerRow, SpaceRow,
 };
 
 use crate::answer;
@@ -61,16 +61,38 @@ impl<B: BackEnd> Interrupts<B> {
                 Node::Server(node) => Row::Server(self.server_row(&node)),
                 Node::Space(space) => Row::Space(space_row(&space)),
                 Node::Client(node) => Row::Client(self.client_row(&node)),
-                Node::Message(node) => {
-                    let line = self.wires.line_of(node.info.id);
-                    Row::Message(message_row(&node, line))
-                }
+                Node::Message(node) => Row::Message(self.message_row(&node)),
             };
             let had_room = description.push(row);
             debug_assert!(had_room, "the loop asked");
         }
         description.next = Some(Cursor(place.bits()));
         description
+    }
+
+    /// One message of a client, as it is now.
+    pub fn look(
+        &mut self,
+        client: ClientId,
+        id: interrupt_core::MessageId,
+    ) -> Result<Description, Error> {
+        self.core.look(client, id).map_err(answer::error)?;
+        let info = self.core.info(client, id).map_err(answer::error)?;
+        let node = MessageNode { info, dead: false, moving: false, waiting: 0, handle: None };
+        let mut description = Description::default();
+        description.push(Row::Message(self.message_row(&node)));
+        Ok(description)
+    }
+
+    /// A message's row. In a child it is the parent's, but for the name.
+    fn message_row(&self, node: &MessageNode<Handle>) -> MessageRow {
+        let own = message_row(node, self.wires.line_of(node.info.id));
+        let name = node.info.entry.filter(|_| !node.dead).and_then(|it| self.core.name_above(it));
+        let above = self.upstream.as_ref().zip(name);
+        match above.and_then(|(upstream, (client, id))| upstream.row(client, id)) {
+            Some(above) => MessageRow { id: own.id, owner: own.owner, ..above },
+            None => own,
+        }
     }
 
     fn server_row(&self, node: &ServerNode) -> ServerRow {

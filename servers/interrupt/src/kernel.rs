@@ -1,10 +1,12 @@
 //! The message-control system calls for `interrupt-core`.
 
+use interrupt_core::parent::ParentHandles;
 use interrupt_core::wire::{self, KernelLines};
-use interrupt_core::{CpuEvent, KernelMessages, Pair};
+use interrupt_core::{CpuEvent, EntryIndex, KernelMessages, Pair};
 use libsys::sys;
 use tocsin_abi::{Error, Handle, MessageStatus, Trigger};
 
+use crate::parent::Upstream;
 use crate::policy::Storm;
 
 /// Authority over the vector space.
@@ -13,12 +15,19 @@ pub struct Kernel {
     /// Where the server hears of lines itself.
     port: Handle,
     storm: Option<Storm>,
+    /// In a child: the handles that come from its parent. It has no authority itself.
+    above: Option<ParentHandles<Upstream>>,
 }
 
 impl Kernel {
     /// With the server's port, and the rate budget that every message gets.
     pub fn new(control: Handle, port: Handle, storm: Option<Storm>) -> Self {
-        Self { control, port, storm }
+        Self { control, port, storm, above: None }
+    }
+
+    /// Without authority: of a child.
+    pub fn of_child(above: ParentHandles<Upstream>, port: Handle) -> Self {
+        Self { control: Handle::NONE, port, storm: None, above: Some(above) }
     }
 
     /// Sets a new message's rate budget.
@@ -33,6 +42,13 @@ impl Kernel {
 impl KernelMessages for Kernel {
     type Handle = Handle;
     type Error = Error;
+
+    fn create_for(&mut self, entry: EntryIndex, pair: Pair, cookie: u64) -> Result<Handle, Error> {
+        match &mut self.above {
+            None => self.create(pair, cookie),
+            Some(above) => above.create_for(entry, pair, cookie),
+        }
+    }
 
     fn create(&mut self, pair: Pair, cookie: u64) -> Result<Handle, Error> {
         let made = sys::message_create(self.control, pair.address, pair.data.into(), cookie)?;
@@ -81,11 +97,17 @@ impl KernelMessages for Kernel {
     }
 
     fn destroy(&mut self, message: Handle) -> Result<(), Error> {
+        if let Some(above) = &mut self.above {
+            return above.destroy(message);
+        }
         sys::handle_revoke(message)?;
         sys::handle_close(message).map(drop)
     }
 
     fn vector_drained(&mut self, event: CpuEvent) -> bool {
+        if self.above.is_some() {
+            return true;
+        }
         let (cpu, vector) = (event.cpu.index() as u64, event.vector.bits().into());
         sys::vector_drain(self.control, cpu, vector).is_ok()
     }

@@ -13,10 +13,12 @@ mod kernel;
 mod late;
 mod machine;
 mod memory;
+mod parent;
 mod policy;
 mod pulse;
 mod reply;
 mod serve;
+mod subsystem;
 mod wires;
 
 use find::Found;
@@ -27,6 +29,7 @@ use libsys::object::{Endpoint, Port};
 use libsys::startup::Environment;
 use libsys::{println, startup, sys};
 use machine::Machine;
+use parent::Upstream;
 use policy::Policy;
 use pulse::Pulse;
 use reply::serve;
@@ -42,17 +45,27 @@ libsys::entry!(main);
 const MESSAGES: u32 = 20_480;
 /// Client records.
 const CLIENTS: u16 = 1024;
+/// The same of a child.
+const CHILD_CLIENTS: u16 = 64;
 
 const EXIT_NOT_GIVEN: u64 = 2;
 const EXIT_REFUSED: u64 = 3;
 
 fn main(env: &'static Startup) -> u64 {
-    let endpoint = startup::endpoint(env, "receive:interrupt");
-    let (Some(endpoint), Some(control)) = (endpoint, env.handle("message-control")) else {
-        println!("interrupt: needs the grants `receive:interrupt` and `message-control`");
-        return EXIT_NOT_GIVEN;
+    let receive = env.entries().iter().find(|entry| entry.name().starts_with("receive:"));
+    let endpoint = receive.and_then(|entry| startup::endpoint(env, entry.name()));
+    let (parent, control) = (env.handle("parent"), env.handle("message-control"));
+    let done = match (endpoint, parent, control) {
+        (Some(endpoint), Some(parent), _) => run_child(env, &endpoint, parent),
+        (Some(endpoint), None, Some(control)) => run(env, &endpoint, control),
+        _ => {
+            println!(
+                "interrupt: needs a grant `receive:<name>`, and `message-control` or `parent:<name>`"
+            );
+            return EXIT_NOT_GIVEN;
+        }
     };
-    match run(env, &endpoint, control) {
+    match done {
         Ok(()) => 0,
         Err(error) => {
             println!("interrupt: can not start: {error}");
@@ -94,6 +107,39 @@ fn run(env: &Startup, endpoint: &Endpoint, control: Handle) -> Result<(), Error>
         Ok(Found::Mbi(unit)) => service.run(unit, RemapperKind::Mbi),
         Err(why) => service.run_without(&why, &machine),
     }
+}
+
+/// As a child of another interrupt server: with no authority over the machine.
+fn run_child(env: &Startup, endpoint: &Endpoint, parent: Handle) -> Result<(), Error> {
+    // `init` signals the port that it gave when something has ended above.
+    let port = match env.handle("port") {
+        Some(given) => Port::own(given),
+        None => Port::new()?,
+    };
+    endpoint.bind(&port)?;
+    let upstream = Upstream::new(parent);
+    let info = upstream.info().map_err(|refusal| refused(&refusal))?;
+    let back_end = upstream.back_end(&info).ok_or(Error::NoMemory)?;
+    let kernel = Kernel::of_child(back_end.handles(), port.handle());
+    let isolated = if info.isolated { "isolated" } else { "not isolated" };
+    println!(
+        "interrupt: below another interrupt server: {} messages at most, {isolated}",
+        info.entries.total
+    );
+    let config = Config {
+        messages: parent::records(&info).min(MESSAGES),
+        clients: CHILD_CLIENTS,
+        default_policy: Policy::of_child(info.entries.total).default,
+        // The parent says what may be had.
+        allow_unisolated: true,
+    };
+    let core = Core::new(back_end, kernel, &config).map_err(|error| refused(&error))?;
+    let policy = Policy::of_child(info.entries.total);
+    let (pulse, kind) = (Pulse::new(&port)?, RemapperKind::Parent);
+    let own = endpoint.handle();
+    let mut interrupts = Interrupts::new(core, Lines::None, kind, policy, pulse, own);
+    interrupts.upstream = Some(upstream);
+    Err(serve(own, &mut interrupts))
 }
 
 /// All that the server needs beside a back end.
@@ -145,7 +191,8 @@ impl Service<'_> {
         };
         let core = Core::new(back_end, self.kernel, &config).map_err(|error| refused(&error))?;
         let provoke = self.policy.provoke_fault;
-        let mut interrupts = Interrupts::new(core, self.lines, kind, self.policy, self.pulse);
+        let own = self.endpoint.handle();
+        let mut interrupts = Interrupts::new(core, self.lines, kind, self.policy, self.pulse, own);
         interrupts.hear_of_faults(self.port, provoke);
         Err(serve(self.endpoint.handle(), &mut interrupts))
     }

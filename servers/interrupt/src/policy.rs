@@ -57,6 +57,24 @@ impl Policy {
         }
     }
 
+    /// Of a child: what its parent gives may be any of its clients', and the parent says who gets
+    /// how much of it.
+    pub fn of_child(messages: u32) -> Self {
+        Self {
+            default: ClientPolicy {
+                quota: messages,
+                source: None,
+                dma_source: None,
+                past_remapper: false,
+                devices: ClientDevices::default(),
+            },
+            allow_unisolated: true,
+            provoke_fault: false,
+            storm: None,
+            clients: BTreeMap::new(),
+        }
+    }
+
     /// A client's quota is known now.
     pub fn set_quota(&mut self, set: SetQuota) -> Option<(ClientId, ClientPolicy)> {
         let client = ClientId::from_bits(set.client)?;

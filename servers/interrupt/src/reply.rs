@@ -83,6 +83,15 @@ impl Reply {
         self.handle_count = 1;
     }
 
+    /// Success, with an endpoint that is no message.
+    pub fn lend(&mut self, endpoint: Handle, rights: Rights) {
+        self.start(0);
+        self.handles[0] = (endpoint, rights);
+        // No message has this name.
+        self.names[0] = u64::MAX;
+        self.handle_count = 1;
+    }
+
     /// Success, with messages and their handles.
     #[inline]
     pub fn messages<'a>(&mut self, made: impl Iterator<Item = &'a Allocated<Handle>>) {
@@ -102,6 +111,25 @@ impl Reply {
     }
 }
 
+/// A child's reply with handles. It keeps none of them, from before it waits again: what its
+/// client has are the last ones.
+#[cold]
+fn hand_on<B: BackEnd>(
+    server: &mut Server,
+    reply: &Reply,
+    interrupts: &mut Interrupts<B>,
+) -> Result<Event, Error> {
+    let names = &reply.names[..reply.handle_count];
+    match server.reply(&reply.frame, &reply.handles[..reply.handle_count]) {
+        Ok(()) => interrupts.handed_on(names),
+        // Its caller waits for another answer.
+        Err(error @ (Error::NoMemory | Error::NoHandles)) => return Err(error),
+        // Nobody waits.
+        Err(_) => interrupts.not_delivered(names),
+    }
+    server.receive()
+}
+
 /// Serves until the endpoint is gone, and returns why. A caller that has no room for the
 /// messages it asked for is told so, and has none.
 pub fn serve<B: BackEnd>(endpoint: Handle, interrupts: &mut Interrupts<B>) -> Error {
@@ -113,7 +141,11 @@ pub fn serve<B: BackEnd>(endpoint: Handle, interrupts: &mut Interrupts<B>) -> Er
             Ok(Event::Call(request)) => {
                 interrupts.call(request, server.words(), &mut reply);
                 let handles = &reply.handles[..reply.handle_count];
-                next = server.reply_receive(&reply.frame, handles);
+                next = if interrupts.upstream.is_some() && !handles.is_empty() {
+                    hand_on(&mut server, &reply, interrupts)
+                } else {
+                    server.reply_receive(&reply.frame, handles)
+                };
                 // Only a reply fails so, and its caller still waits (`ipc_reply_receive`).
                 if matches!(next, Err(Error::NoMemory | Error::NoHandles)) {
                     interrupts.not_delivered(&reply.names[..reply.handle_count]);

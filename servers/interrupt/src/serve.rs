@@ -1,17 +1,20 @@
 //! The protocol, answered by the core.
 
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use init_control::late::{NextLate, WatchLines};
 use init_control::{ClientGone, SYSTEM_BADGE, SetDevice, SetOwner, SetQuota, SetSource, SetWire};
+use interrupt_core::parent::FaultsAbove;
 use interrupt_core::wire::{WireId, Wires};
 use interrupt_core::{BackEnd, ClientId, Core, Error as CoreError, MessageId};
 use libsys::ipc::Request;
-use libsys::object::{Port, now_ns};
+use libsys::object::{Endpoint, Port, now_ns};
 use libsys::println;
 use tocsin_abi::{Handle, Packet, PacketKind};
 use tocsin_proto::interrupt::{
-    ALLOC_MAX, Alloc, BLOCK_MAX, Contiguity, Error, FaultCount, RemapperKind, Request as Asked,
+    ALLOC_MAX, Alloc, BLOCK_MAX, Contiguity, Error, FaultCount, Information, RemapperKind,
+    Request as Asked,
 };
 use tocsin_proto::{Nothing, badge};
 
@@ -19,6 +22,7 @@ use crate::answer;
 use crate::faults::{self, Faults};
 use crate::inspect::Owners;
 use crate::kernel::Kernel;
+use crate::parent::Upstream;
 use crate::policy::{BACK_OFF_NS, Policy};
 use crate::pulse::Pulse;
 use crate::reply::Reply;
@@ -52,6 +56,12 @@ pub struct Interrupts<B: BackEnd> {
     pulse: Pulse,
     faults: Faults,
     held: Vec<Held>,
+    /// This server's endpoint, to mint from.
+    pub(crate) endpoint: Handle,
+    /// Endpoints that children have.
+    pub(crate) lent: BTreeMap<ClientId, Endpoint>,
+    /// The way to the parent, in a child.
+    pub(crate) upstream: Option<Upstream>,
 }
 
 impl<B: BackEnd> Interrupts<B> {
@@ -62,6 +72,7 @@ impl<B: BackEnd> Interrupts<B> {
         remapper: RemapperKind,
         policy: Policy,
         pulse: Pulse,
+        endpoint: Handle,
     ) -> Self {
         Self {
             core,
@@ -75,6 +86,9 @@ impl<B: BackEnd> Interrupts<B> {
             pulse,
             faults: Faults::default(),
             held: Vec::new(),
+            endpoint,
+            lent: BTreeMap::new(),
+            upstream: None,
         }
     }
 
@@ -132,16 +146,28 @@ impl<B: BackEnd> Interrupts<B> {
                 reply.ok(&self.describe(Some(client), ask.cursor));
                 return Ok(());
             }
+            Asked::Look(ask) => {
+                reply.ok(&self.look(client, id(ask.id))?);
+                return Ok(());
+            }
+            Asked::OpenDevice(_) => return Err(Error::NotAClient),
             Asked::Info(_) => {
-                reply.ok(&answer::information(self.core.describe(), self.remapper));
+                reply.ok(&self.information());
                 return Ok(());
             }
             Asked::Faults(_) => {
+                if let Some(above) = self.core.back_end_mut().faults_above(client) {
+                    let FaultsAbove { faults, own } = above.map_err(answer::above)?;
+                    reply.ok(&FaultCount { faults, own });
+                    return Ok(());
+                }
                 self.faults.read(&mut self.core);
                 let (faults, own) = self.core.faults_of(client);
                 reply.ok(&FaultCount { faults, own });
                 return Ok(());
             }
+            // The message for it would have to come from above.
+            Asked::WatchFaults(_) if self.upstream.is_some() => return Err(Error::NotSupported),
             Asked::WatchFaults(_) => {
                 let (name, handle) = self.core.fault_notice(client).map_err(answer::error)?;
                 reply.notice(name, handle);
@@ -196,11 +222,15 @@ impl<B: BackEnd> Interrupts<B> {
 
     /// Does what init and pci say of a client.
     fn system(&mut self, label: u32, words: &[u64]) -> Result<(), Error> {
+        if let Some(done) = self.subsystem(label, words) {
+            return done;
+        }
         let known = match label {
             ClientGone::LABEL => {
                 let gone = ClientGone::decode(words).ok_or(Error::Malformed)?;
                 let client = ClientId::from_bits(gone.client).ok_or(Error::Malformed)?;
                 self.client_gone(client);
+                self.take_back(client);
                 return Ok(());
             }
             SetOwner::LABEL => {
@@ -289,6 +319,9 @@ impl<B: BackEnd> Interrupts<B> {
                 }
                 label => self.system(label, words).map(|()| reply.ok(&Nothing)),
             }
+        } else if let Some(subsystem) = badge::subsystem_of(request.badge) {
+            self.changes += 1;
+            self.child(subsystem, request, words, reply)
         } else if request.badge == badge::INSPECT {
             // It leaves everything as it is, the quarantine too.
             return self.show(request, words, reply);
@@ -306,11 +339,28 @@ impl<B: BackEnd> Interrupts<B> {
     fn show(&mut self, request: Request, words: &[u64], reply: &mut Reply) {
         match Asked::decode(request.label, words, request.handles) {
             Ok(Asked::Describe(ask)) => reply.ok(&self.describe(None, ask.cursor)),
-            Ok(Asked::Info(_)) => {
-                reply.ok(&answer::information(self.core.describe(), self.remapper));
-            }
+            Ok(Asked::Info(_)) => reply.ok(&self.information()),
             Ok(_) => reply.refuse(Error::NotAClient),
             Err(error) => reply.refuse(error.into()),
+        }
+    }
+
+    /// The sums of the domain tree. A child's are what its parent gives it.
+    pub(crate) fn information(&self) -> Information {
+        let mut own = answer::information(self.core.describe(), self.remapper);
+        if let Some(above) = self.upstream.as_ref().and_then(|upstream| upstream.info().ok()) {
+            own.isolated = above.isolated;
+            own.entries = above.entries;
+            own.vectors = above.vectors;
+        }
+        own
+    }
+
+    /// The client has the handles of these messages: a child keeps none.
+    #[cold]
+    pub fn handed_on(&mut self, names: &[u64]) {
+        for name in names {
+            self.core.handed_on(MessageId::from_bits(*name));
         }
     }
 
@@ -338,6 +388,8 @@ impl<B: BackEnd> Interrupts<B> {
             Some(PacketKind::Storm) if packet.key == faults::KEY => {
                 self.faults.storm(&mut self.core);
             }
+            // `init`, to a child: something has ended above.
+            Some(PacketKind::Signal) => self.core.catch_up_all(),
             Some(PacketKind::Storm) => self.stormed(packet.key),
             Some(PacketKind::Message) => self.line_fired(packet.key),
             Some(PacketKind::Timer) => {

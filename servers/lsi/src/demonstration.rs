@@ -171,7 +171,10 @@ fn tell_reserved(
 ) -> Result<()> {
     let (array, queue) = (ARRAY_SLOTS, plan.queue_slots());
     let entries = after.entries;
-    if after.remapper == RemapperKind::Its {
+    let taken = before.vectors.free.saturating_sub(after.vectors.free);
+    let took_all = u64::from(taken) >= plan.slots();
+    // What a server above has behind it shows only by what it took.
+    if after.remapper == RemapperKind::Its || after.remapper == RemapperKind::Parent && took_all {
         return Ok(reporter.line(format_args!(
             "{array} slots reserved in the chip's script RAM and {queue} in queue memory, each \
              with an LPI of its own: {} of {} are free",
@@ -179,13 +182,12 @@ fn tell_reserved(
         ))?);
     }
     // Other drivers take vectors at the same time; ours must not show among them.
-    let taken = before.vectors.free.saturating_sub(after.vectors.free);
     reporter.line(format_args!(
         "{array} slots reserved in the chip's script RAM and {queue} in queue memory: \
          {} of {} remapper entries are free, {} of {} vectors ({taken} fewer than before)",
         entries.free, entries.total, after.vectors.free, after.vectors.total,
     ))?;
-    if u64::from(taken) >= plan.slots() {
+    if took_all {
         return Err(Stop::Unexpected("reserving took a vector for each slot"));
     }
     Ok(())

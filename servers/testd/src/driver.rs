@@ -48,7 +48,11 @@ pub struct Client {
 impl Client {
     /// Speaks for the device with this requester id, which need not exist.
     pub fn new(ctx: &Ctx, requester: u16) -> Result<Client, Failure> {
-        let server = ctx.need("interrupt")?;
+        Client::at(ctx.need("interrupt")?, requester)
+    }
+
+    /// The same at another interrupt server than the machine's, with the right to mint there.
+    pub fn at(server: Handle, requester: u16) -> Result<Client, Failure> {
         let rights = Rights::CALL | Rights::DUPLICATE | Rights::TRANSFER;
         let endpoint = kit::badged(server, rights, badge::of_device(requester))?;
         let system = kit::badged(server, Rights::CALL, SYSTEM_BADGE)?;

@@ -43,7 +43,15 @@ pub const ROLES: &[Role] =
 const GHOST: u16 = 0xfe10;
 const OTHER_GHOST: u16 = 0xfe18;
 
-fn denied<T>(result: Result<T, IrqError>, wanted: Error, what: impl core::fmt::Display) -> Outcome {
+/// Fails unless the server refuses with this error.
+///
+/// # Errors
+/// The text, and what came instead.
+pub fn denied<T>(
+    result: Result<T, IrqError>,
+    wanted: Error,
+    what: impl core::fmt::Display,
+) -> Outcome {
     match result {
         Err(AskError::Refused(error)) => same(error, wanted, what),
         Err(error) => Err(wrong(alloc::format!("{what}: {error:?}, wanted {wanted:?}"))),

@@ -33,6 +33,7 @@ mod port;
 mod process;
 mod queue;
 mod role;
+mod sandbox;
 mod space;
 mod store;
 mod thread;
@@ -73,6 +74,7 @@ const KERNEL: &[&[Test]] = &[
 /// Tests of the servers, and of devices through them.
 const SERVERS: &[&[Test]] = &[
     interrupt::TESTS,
+    sandbox::TESTS,
     watch::TESTS,
     wire::TESTS,
     inspect::TESTS,

@@ -48,7 +48,7 @@ fn dot(manifest: &Manifest) -> String {
             text += &edge(name, grant);
         }
     }
-    for Driver { program, device, dma_kib, quota } in &manifest.drivers {
+    for Driver { program, device, dma_kib, quota, interrupt } in &manifest.drivers {
         let (vendor, number, nth) = (device.vendor, device.device, device.nth);
         let place = id("device", &format!("{vendor:04x}:{number:04x} #{nth}"));
         let mut label = format!("PCI {vendor:04x}:{number:04x}, number {nth}");
@@ -63,7 +63,8 @@ fn dot(manifest: &Manifest) -> String {
             }
         }
         text += &format!("    {place} [label = \"{label}\", shape = folder];\n");
-        let holds = format!("drives; {quota} messages, {dma_kib} KiB DMA");
+        let below = interrupt.iter().map(|name| format!(" of {name}")).collect::<String>();
+        let holds = format!("drives; {quota} messages{below}, {dma_kib} KiB DMA");
         text +=
             &format!("    {} -> {place} [label = \"{holds}\"];\n", id("program", &program.name));
     }
@@ -98,6 +99,9 @@ fn edge(holder: &str, grant: &Grant) -> String {
         }
         Grant::Inspect(name) => {
             format!("{}    {holder} -> {} [label = \"inspects\"];\n", node(name), endpoint(name))
+        }
+        Grant::Parent(name) => {
+            format!("{}    {holder} -> {} [label = \"is below\"];\n", node(name), endpoint(name))
         }
         other => {
             let thing = id("machine", &other.to_string());

@@ -4,6 +4,7 @@
 //! answered `NotAClient`. A message's id is good for the client that allocated it only.
 
 mod rows;
+mod subsystem;
 mod types;
 mod wires;
 
@@ -11,6 +12,7 @@ pub use rows::{
     Arrives, Binding, ClientRow, Counters, Cursor, Description, DeviceKind, Event, MessageRow, Row,
     RowState, ServerRow, SpaceRow,
 };
+pub use subsystem::{Look, OpenDevice, Opened};
 pub use types::{
     Activated, Allocated, Contiguity, DomainRow, FaultCount, FaultWatch, Information, MessageId,
     MessageIds, RemapperKind,
@@ -103,6 +105,10 @@ protocol! {
         WireAcknowledge,
         /// Hear of faults on a port.
         WatchFaults,
+        /// Speak for a device (subsystems only).
+        OpenDevice,
+        /// Inspect one message.
+        Look,
         /// The messages of a block for which the replies before had no room.
         Collect,
     }

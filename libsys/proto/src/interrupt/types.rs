@@ -123,17 +123,20 @@ pub enum RemapperKind {
     DirectLpi = 4,
     /// A GICv3's distributor, which takes messages as SPIs: not isolated.
     Mbi = 5,
+    /// Another interrupt server. Entries are what it gives at most; vectors are its own.
+    Parent = 6,
 }
 
 impl RemapperKind {
     /// Every kind.
-    pub const ALL: [RemapperKind; 6] = [
+    pub const ALL: [RemapperKind; 7] = [
         RemapperKind::None,
         RemapperKind::VtD,
         RemapperKind::Its,
         RemapperKind::AmdVi,
         RemapperKind::DirectLpi,
         RemapperKind::Mbi,
+        RemapperKind::Parent,
     ];
 
     /// The kind with this number.
@@ -155,6 +158,7 @@ impl RemapperKind {
             RemapperKind::AmdVi => "AMD-Vi",
             RemapperKind::DirectLpi => "Direct LPI",
             RemapperKind::Mbi => "MBI",
+            RemapperKind::Parent => "parent",
         }
     }
 }

@@ -12,6 +12,9 @@
 
 pub mod late;
 pub mod pins;
+mod subsystem;
+
+pub use subsystem::{Join, SetSubsystem, SubsystemGone};
 
 use tocsin_proto::ProgramName;
 use tocsin_proto::interrupt::{LineId, Wiring};

@@ -307,6 +307,11 @@ impl EventNumber {
         Self(intid)
     }
 
+    /// As another server has said it.
+    pub const fn of_parent(number: u16) -> Self {
+        Self(number)
+    }
+
     /// The number.
     pub const fn bits(self) -> u16 {
         self.0

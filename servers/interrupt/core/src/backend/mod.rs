@@ -32,7 +32,7 @@ pub use vectors::{Vectored, VectorsError};
 
 use crate::its::DeviceId;
 use crate::numbers::CpuVectors;
-use crate::parent::{Above, Refusal, Step};
+use crate::parent::{Above, FaultsAbove, Refusal, Step};
 use crate::{
     AllocRequest, Binding, Capabilities, ClientId, CpuEvent, CpuIndex, CpuSet, Drained, EntryIndex,
     EventSource, Fault, Flushed, HardwareError, Pair, Rearmed, RequesterId, Source, Unrouted,
@@ -133,9 +133,16 @@ pub trait BackEnd {
         let _ = entry;
     }
 
+    /// With [`Binding::Parent`] only: whose message an entry is above, and what it is called
+    /// there.
+    fn name_above(&self, entry: EntryIndex) -> Option<(ClientId, u64)> {
+        let _ = entry;
+        None
+    }
+
     /// With [`Binding::Parent`] only: what the server above counted against a client's device.
     /// `None` where faults are this server's to read.
-    fn faults_above(&mut self, client: ClientId) -> Option<Result<u64, Refusal>> {
+    fn faults_above(&mut self, client: ClientId) -> Option<Result<FaultsAbove, Refusal>> {
         let _ = client;
         None
     }

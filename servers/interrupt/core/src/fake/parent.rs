@@ -1,7 +1,7 @@
 //! A parent without IPC: a server's core, asked directly, as another server's remapper.
 
 use super::{FakeError, FakeHandle};
-use crate::parent::{Connection, Given, Refusal, Seen, Step};
+use crate::parent::{Connection, FaultsAbove, Given, Refusal, Seen, Step};
 use crate::{AllocRequest, BackEnd, ClientId, Core, Error, HardwareError, KernelMessages};
 use alloc::collections::BTreeSet;
 use alloc::rc::Rc;
@@ -137,10 +137,10 @@ impl<B: BackEnd, K: KernelMessages<Handle = FakeHandle>> Connection for ModelPar
         Ok(Some(Seen { state, event: info.event, entry }))
     }
 
-    fn faults(&mut self, client: ClientId) -> Result<u64, Refusal> {
+    fn faults(&mut self, client: ClientId) -> Result<FaultsAbove, Refusal> {
         self.enter()?;
         self.speak_for(client)?;
-        Ok(0)
+        Ok(FaultsAbove::default())
     }
 
     fn close(&mut self, handle: FakeHandle) {

@@ -42,6 +42,15 @@ pub struct Seen {
     pub entry: Option<u32>,
 }
 
+/// What a parent counted against a client's device.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct FaultsAbove {
+    /// Writes that its remapper stopped and recorded.
+    pub faults: u64,
+    /// Those of them that were of its own messages.
+    pub own: u64,
+}
+
 /// Why a parent did nothing.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Refusal {
@@ -101,7 +110,7 @@ pub trait Connection {
     fn step(&mut self, client: ClientId, id: u64, step: Step) -> Result<Option<Seen>, Refusal>;
 
     /// `Faults`: what is counted against the client's device.
-    fn faults(&mut self, client: ClientId) -> Result<u64, Refusal>;
+    fn faults(&mut self, client: ClientId) -> Result<FaultsAbove, Refusal>;
 
     /// Closes a handle that is not handed on.
     fn close(&mut self, handle: Self::Handle);

@@ -1,6 +1,6 @@
 //! The parent's messages as entries.
 
-use super::{Above, Connection, Given, Refusal, Seen, Step};
+use super::{Above, Connection, FaultsAbove, Given, Refusal, Seen, Step};
 use crate::numbers::CpuVectors;
 use crate::{
     AllocRequest, BackEnd, Binding, Capabilities, ClientId, CpuEvent, CpuSet, Drained, EntryIndex,
@@ -207,12 +207,6 @@ impl<C: Connection> Parent<C> {
         act(&mut self.link.borrow_mut().connection)
     }
 
-    /// What the parent calls an entry's message.
-    pub fn id_above(&self, entry: EntryIndex) -> Option<(ClientId, u64)> {
-        let link = self.link.borrow();
-        link.places.get(entry.index()).map(|place| (place.client, place.id))
-    }
-
     /// What the parent has to give has changed.
     pub fn set_vectors(&mut self, free: u16, total: u16) {
         self.setup.vectors = (free.min(total), total);
@@ -334,7 +328,12 @@ impl<C: Connection> BackEnd for Parent<C> {
         self.link.borrow_mut().close(entry.place);
     }
 
-    fn faults_above(&mut self, client: ClientId) -> Option<Result<u64, Refusal>> {
+    fn name_above(&self, entry: EntryIndex) -> Option<(ClientId, u64)> {
+        let link = self.link.borrow();
+        link.places.get(entry.index()).map(|place| (place.client, place.id))
+    }
+
+    fn faults_above(&mut self, client: ClientId) -> Option<Result<FaultsAbove, Refusal>> {
         Some(self.link.borrow_mut().connection.faults(client))
     }
 

@@ -44,6 +44,6 @@ mod connection;
 mod entries;
 mod handles;
 
-pub use connection::{Above, Connection, Given, Refusal, Seen, Step};
+pub use connection::{Above, Connection, FaultsAbove, Given, Refusal, Seen, Step};
 pub use entries::{Parent, ParentBlock, ParentEntry, ParentEvent, ParentSetup};
 pub use handles::ParentHandles;

@@ -7,7 +7,7 @@
 use super::table::{NONE, State};
 use super::{Core, Error, MessageId, MessageState, Outcome};
 use crate::parent::{Refusal, Step};
-use crate::{BackEnd, Binding, ClientId, KernelMessages};
+use crate::{BackEnd, Binding, ClientId, EntryIndex, KernelMessages};
 
 impl<B: BackEnd, K: KernelMessages> Core<B, K> {
     /// Has the parent take a step, and follows. A message that is no more up there is no more
@@ -39,6 +39,23 @@ impl<B: BackEnd, K: KernelMessages> Core<B, K> {
             self.look_above(member);
             at += 1;
         }
+    }
+
+    /// Asks the parent about everybody's messages: something has ended up there.
+    pub fn catch_up_all(&mut self) {
+        if B::BINDING != Binding::Parent {
+            return;
+        }
+        let mut client = 0;
+        while self.clients.at(client.into()).is_some() {
+            self.look_above(client);
+            client += 1;
+        }
+    }
+
+    /// Whose message an entry is above, and what it is called there.
+    pub fn name_above(&self, entry: EntryIndex) -> Option<(ClientId, u64)> {
+        self.back_end.name_above(entry)
     }
 
     fn look_above(&mut self, client: u16) {

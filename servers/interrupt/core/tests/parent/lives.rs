@@ -11,8 +11,8 @@ use crate::levels::{A, B, D, FIRST, Levels, OverAmdVi, OverIts, OverVtd, QUOTA, 
 use interrupt_core::fake::{FakeHandle, KernelCall};
 use interrupt_core::parent::Refusal;
 use interrupt_core::{
-    AllocRequest, Allocated, Contiguity, CpuSet, Domain, Error, Kind, MessageId, MessageState,
-    Pair, RequesterId,
+    AllocRequest, Allocated, BackEnd, Contiguity, CpuSet, Domain, Error, Kind, MessageId,
+    MessageState, Pair, RequesterId,
 };
 use proptest::prelude::*;
 
@@ -244,7 +244,7 @@ impl<R: Rig> World<R> {
             Domain::Message(info) if info.id == id => info.entry,
             _ => None,
         })?;
-        let (_, bits) = self.levels.child.back_end_mut().id_above(entry)?;
+        let (_, bits) = self.levels.child.back_end_mut().name_above(entry)?;
         Some(MessageId::from_bits(bits))
     }
 
@@ -342,7 +342,7 @@ impl<R: Rig> World<R> {
         let mut known = Vec::new();
         for (entry, info, hidden, state) in below {
             let (client, bits) =
-                self.levels.child.back_end_mut().id_above(entry).expect("it has a name above");
+                self.levels.child.back_end_mut().name_above(entry).expect("it has a name above");
             prop_assert_eq!(client, info.client);
             let above = self.levels.root.borrow().info(client, MessageId::from_bits(bits));
             prop_assert_eq!(above.is_err(), hidden);

@@ -184,7 +184,7 @@ fn id_above<R: Rig>(
         _ => None,
     });
     let entry = device.expect("a message of the child's");
-    let (_, bits) = levels.child.back_end_mut().id_above(entry).expect("with a name above");
+    let (_, bits) = levels.child.back_end_mut().name_above(entry).expect("with a name above");
     interrupt_core::MessageId::from_bits(bits)
 }
 
