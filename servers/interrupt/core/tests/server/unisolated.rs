@@ -2,7 +2,7 @@
 //! what comes while an entry is off is latched, and a pair of the latter names its CPU.
 
 use crate::common::{A, B, OverDirectLpi, OverMbi, Rig, alloc, request, settle};
-use interrupt_core::direct_lpi::{DirectLpiError, DirectLpiInitError, LpiWrite, SyncStatus};
+use interrupt_core::direct_lpi::{DirectLpiError, DirectLpiInitError};
 use interrupt_core::fake::{
     FakeConfig, FakeMachine, GicdModel, GicdOptions, ItsModel, ItsOptions, ItsSetup, KernelCall,
     Landed, fake_config,
@@ -10,7 +10,7 @@ use interrupt_core::fake::{
 use interrupt_core::gicd::{GicdInitError, Spi, SpiError};
 use interrupt_core::its::Lpi;
 use interrupt_core::mbi::{MbiConfig, MbiInitError, MbiUnit, clearing_pair};
-use interrupt_core::vtd::{Malformed, Trigger};
+use interrupt_core::vtd::Trigger;
 use interrupt_core::{
     AllocRequest, BackEnd, Contiguity, CpuIndex, CpuSet, Domain, Error, HardwareError, Kind,
     MessageState, Pair, RemapEntry, RequesterId, Sender,
@@ -483,25 +483,4 @@ fn direct_lpi_hangs() {
     core.activate(A, message.id).unwrap();
     assert_eq!(machine.fire(A, message.pair, message.handle), 1);
     quiet(&machine);
-}
-
-/// GICR_SETLPIR and the like: pINTID 31:0; GICR_SYNCR: Busy 0 (§12.11).
-#[test]
-fn direct_lpi_formats() {
-    use interrupt_core::direct_lpi::{offset, setter};
-    let lpi = Lpi::new(0x2345).unwrap();
-    assert_eq!(LpiWrite(lpi).encode(), 0x2345);
-    assert_eq!(LpiWrite::decode(0x2345), Ok(LpiWrite(lpi)));
-    let upper = Err(Malformed { field: "reserved (63:32)" });
-    assert_eq!(LpiWrite::decode(0x1_0000_2345), upper);
-    assert!(LpiWrite::decode(8191).is_err() && LpiWrite::decode(1 << 24).is_err());
-    for bit in 0..64 {
-        if let Ok(write) = LpiWrite::decode(1 << bit) {
-            assert_eq!(write.encode(), 1 << bit);
-        }
-    }
-    assert!(SyncStatus::decode(1).busy() && !SyncStatus::decode(!1).busy());
-    let registers = (offset::SET_LPI, offset::CLEAR_LPI, offset::INVALIDATE, offset::SYNC);
-    assert_eq!(registers, (0x40, 0x48, 0xa0, 0xc0));
-    assert_eq!(setter(0x080a_0000), 0x080a_0040);
 }
