@@ -230,7 +230,10 @@ impl State {
                 sys::message_signal(message).map_err(|_| Error::BadState)?;
                 Ok(Nothing.frame())
             }
+            // Rows are for inspectors and subsystems, and a driver is neither.
             Request::Describe(_) => Ok(Description::default().frame()),
+            Request::Look(ask) => self.entry(ask.id).map(|_| Description::default().frame()),
+            Request::OpenDevice(_) => Err(Error::NotAClient),
             Request::Info(_) => {
                 let active = self.entries.values().filter(|entry| entry.is_active).count() as u32;
                 let Limits { entries, vectors, is_isolated } = self.limits;
