@@ -92,7 +92,11 @@ impl<B: BackEnd> Interrupts<B> {
                 let Some(gone) = SubsystemGone::decode(words) else { return Some(Err(malformed)) };
                 let mut members = alloc::vec::Vec::new();
                 self.core.subsystem_gone(gone.subsystem, |client| members.push(client));
-                members.into_iter().for_each(|client| self.take_back(client));
+                for client in members {
+                    // Its lines end too, whoever has a copy of their messages by now.
+                    self.client_gone(client);
+                    self.take_back(client);
+                }
                 Some(Ok(()))
             }
             _ => None,

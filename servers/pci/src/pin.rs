@@ -34,11 +34,18 @@ pub fn line(
 
 /// Switches the pin.
 pub fn set(claim: &mut Claim, set: PinSet) -> Result<(), Error> {
-    let Claim { pin, pin_known, config, function, .. } = claim;
+    let Claim { pin, pin_known, msi, config, function, .. } = claim;
     let switch = pin.as_mut().map_err(|error| refusal(*error))?;
     match set {
         PinSet::On if !*pin_known => Err(Error::NoWire),
-        PinSet::On => switch.on(config, function).map_err(refusal),
+        PinSet::On => {
+            // Slots that are all masked still keep messages on. What the capability refuses is
+            // seen by the switch.
+            if let Some(msi) = msi {
+                let _ = msi.rest(config);
+            }
+            switch.on(config, function).map_err(refusal)
+        }
         PinSet::Off if switch.off(config) => Ok(()),
         PinSet::Off => {
             println!("pci: {} does not let go of its pin", function.address);

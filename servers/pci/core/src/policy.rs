@@ -8,8 +8,8 @@
 //! * bus numbers decide which requester id a device sends with: changing one would let it speak for another;
 //! * the MSI capability holds a pair: only the server writes it, from a message that the driver has, so that no driver makes
 //!   up a pair. MSI-X's enable and mask bits have an operation each;
-//! * the pin (bit 10 of the command register) is shared with other devices: it is off unless the driver has opened its
-//!   wire, and an operation of the server switches it;
+//! * the pin (bit 10 of the command register) is shared with other devices: it is off until the driver has asked for its
+//!   line, and an operation of the server switches it;
 //! * power management, PCI Express control, vendor-specific and device-specific registers have effects that nobody has looked
 //!   at. What a driver needs of them becomes an operation of the server, not a write.
 //!

@@ -114,4 +114,10 @@ impl MsiSlots {
         self.open = left;
         Ok(())
     }
+
+    /// Where no slot is open, messages go off: masked ones keep them on, and then the function's pin can not be used. What a
+    /// masked slot has pending is lost with that, so it is for an owner that wants the pin instead.
+    pub fn rest<C: ConfigSpace + ?Sized>(&self, config: &mut C) -> Result<(), MessageError> {
+        if self.open == 0 { self.msi.set_enabled(config, false) } else { Ok(()) }
+    }
 }

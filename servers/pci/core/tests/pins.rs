@@ -3,12 +3,13 @@
 use pci_core::{
     BusRange, ConfigExt, Function, FunctionAddress, RequesterId, Topology, enumerate,
     fake::{ConfigModel, FunctionModel},
-    msi::Msi,
+    msi::{Msi, Pair},
     msix::{Location, Msix},
     pins::{
         Board, Controller, Line, NoLine, NoWire, Pin, PinRule, Pins, Polarity, Routes, Switch,
         SwitchError, Table, Trigger, Turn, interrupt_status, messages_are_on,
     },
+    slots::MsiSlots,
     {Command, bars},
 };
 
@@ -190,6 +191,33 @@ fn messages_and_the_pin_exclude_each_other() {
     msix.set(&mut machine, false, false);
     assert_eq!(switch.on(&mut machine, &function), Ok(()));
     assert!(!Command::from_bits_retain(command(&machine)).contains(Command::INTX_DISABLE));
+}
+
+#[test]
+fn the_pin_can_be_used_when_the_last_message_is_closed() {
+    for maskable in [false, true] {
+        let (mut machine, function) =
+            one(FunctionModel::endpoint(1, 2).pin(1).msi(1, true, maskable));
+        let mut switch = Switch::new(&mut machine, &function).unwrap();
+        let msi = Msi::read(&machine, function.address, function.msi.unwrap()).unwrap();
+        let mut slots = MsiSlots::new(msi);
+        slots.fill(0, Pair { address: 0xfee0_0000, data: 0x40 }).unwrap();
+        slots.fill(1, Pair { address: 0xfee0_0000, data: 0x41 }).unwrap();
+        slots.open(&mut machine, 0).unwrap();
+        slots.open(&mut machine, 1).unwrap();
+        slots.close(&mut machine, 0).unwrap();
+        // One is open: it goes on, and the pin stays off.
+        slots.rest(&mut machine).unwrap();
+        assert_eq!(switch.on(&mut machine, &function), Err(SwitchError::MessagesOn));
+        slots.close(&mut machine, 1).unwrap();
+        slots.rest(&mut machine).unwrap();
+        assert_eq!(switch.on(&mut machine, &function), Ok(()), "maskable: {maskable}");
+        // And back.
+        assert!(switch.off(&mut machine));
+        slots.open(&mut machine, 1).unwrap();
+        assert!(messages_are_on(&machine, &function));
+        assert_eq!(switch.on(&mut machine, &function), Err(SwitchError::MessagesOn));
+    }
 }
 
 #[test]

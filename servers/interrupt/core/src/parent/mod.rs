@@ -25,12 +25,12 @@
 //!   is then derived from the parent's, and counts there as any driver's does. A driver's
 //!   death, the child's death with a handle still in its hands, a reply that nobody took: each
 //!   is an *orphaned* packet at the top, and the hardware is safe without the child's help.
-//! * **The child is told when it matters, and otherwise asks.** A driver that dies is said to
-//!   the child by `init` (`ClientGone`), as to any interrupt server. A driver that lives and
-//!   closes a handle without a `Free` is known above only. The child finds out when it forwards
-//!   the next step of that message (`BadId`, and the record goes), and before it tells that
-//!   client that it has no room ([`Step::Look`] at each of its messages): until then a record
-//!   too many hurts nobody.
+//! * **The child is told when it matters, and otherwise asks.** When a driver of its has died,
+//!   `init` signals the port that it gave the child (a signal waits for nobody), and the child
+//!   asks about its messages ([`Step::Look`] at each). A driver that lives and closes a handle
+//!   without a `Free` is known above only. The child finds out when it forwards the next step of
+//!   that message (`BadId`, and the record goes), and before it tells that client that it has no
+//!   room: until then a record too many hurts nobody.
 //!
 //! Not chosen: a handle without rights that does not count (the kernel would count two kinds of
 //! handles, for this alone); a packet from the parent for each end (a queue of them in the
