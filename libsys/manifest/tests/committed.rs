@@ -50,9 +50,11 @@ fn authority_is_where_it_belongs() {
             assert!(manifest.drivers.is_empty() && manifest.receiver("interrupt").is_none());
             continue;
         }
-        let private =
-            |program: &tocsin_manifest::Program| program.grants.contains(&Grant::GicPrivate);
-        assert!(!manifest.programs().any(private), "{name}: only tests silence the kernel");
+        // One other set of tests plays a device there.
+        let is_test =
+            |program: &tocsin_manifest::Program| name == "testd" && program.name == "testd";
+        let mut private = manifest.programs().filter(|p| p.grants.contains(&Grant::GicPrivate));
+        assert!(private.all(is_test), "{name}: only tests silence the kernel");
         let holder = |wanted: &Grant| {
             let mut holders = manifest.programs().filter(|program| program.grants.contains(wanted));
             (holders.next().map(|program| program.name.clone()), holders.next().is_some())

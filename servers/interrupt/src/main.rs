@@ -22,6 +22,7 @@ mod subsystem;
 mod wires;
 
 use find::Found;
+use interrupt_core::gicd::GicLines;
 use interrupt_core::ioapic::EntryForm;
 use interrupt_core::{BackEnd, Config, Core, Events, NoRemapper, Remapper, Unequipped, Vectored};
 use kernel::Kernel;
@@ -83,7 +84,7 @@ fn run(env: &Startup, endpoint: &Endpoint, control: Handle) -> Result<(), Error>
     let policy = Policy::new(env);
     let found = find::remapper(env, &machine, MESSAGES, policy.allow_unisolated);
     let lines = if machine.shares_events {
-        find::spis(env, &machine).map_or(Lines::None, Lines::Spis)
+        Lines::Gic(GicLines::new(find::spis(env, &machine)))
     } else {
         let form = match &found {
             Ok(Found::Vtd(_)) => EntryForm::VtD,

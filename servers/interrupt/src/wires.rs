@@ -1,7 +1,7 @@
 //! Lines: the machine's chips behind one face, and the protocol about them.
 
 use init_control::SetWire;
-use interrupt_core::gicd::SpiLines;
+use interrupt_core::gicd::GicLines;
 use interrupt_core::ioapic::IoApics;
 use interrupt_core::wire::{
     self, LineError, LineHardware, LineTarget, Mode, OpenRequest, Polarity, Storm, Trigger, Way,
@@ -24,8 +24,8 @@ pub enum Lines {
     None,
     /// A PC's IOAPICs.
     IoApics(IoApics<ChipPage>),
-    /// The SPIs of a GIC.
-    Spis(SpiLines<Frame>),
+    /// The SPIs of a GIC, and its CPUs' PPIs.
+    Gic(GicLines<Frame>),
 }
 
 /// Hands a call on to the machine's chips.
@@ -34,7 +34,7 @@ macro_rules! to_chips {
         match $self {
             Lines::None => Err(LineError::NoSuchLine),
             Lines::IoApics($chips) => $call,
-            Lines::Spis($chips) => $call,
+            Lines::Gic($chips) => $call,
         }
     };
 }

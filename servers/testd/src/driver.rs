@@ -141,7 +141,18 @@ impl Client {
 
     /// Opens a line on any CPU.
     pub fn wire(&self, line: LineId, wiring: Wiring, mode: WireMode) -> Result<OpenWire, IrqError> {
-        let request = irq::WireOpen { line, wiring, mode, cpus: irq::ANY_CPU };
+        self.wire_on(line, wiring, mode, irq::ANY_CPU)
+    }
+
+    /// Opens a line on one of these CPUs.
+    pub fn wire_on(
+        &self,
+        line: LineId,
+        wiring: Wiring,
+        mode: WireMode,
+        cpus: u64,
+    ) -> Result<OpenWire, IrqError> {
+        let request = irq::WireOpen { line, wiring, mode, cpus };
         let (opened, mut handles) = ask_with(self.h(), &request, &[])?;
         let none = AskError::Malformed(tocsin_proto::DecodeError::WrongHandles);
         let message = Own::of(handles.pop().ok_or(none)?.leak());

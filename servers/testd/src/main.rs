@@ -77,6 +77,7 @@ const SERVERS: &[&[Test]] = &[
     sandbox::TESTS,
     watch::TESTS,
     wire::TESTS,
+    arch::SERVER_TESTS,
     inspect::TESTS,
     pci::TESTS,
     store::TESTS,

@@ -38,7 +38,7 @@ pub fn spis(env: &Startup, machine: &Machine) -> Option<SpiLines<Frame>> {
     match take_over(env, machine) {
         Ok(lines) => Some(lines),
         Err(why) => {
-            println!("interrupt: the distributor: {why}; wires are not supported");
+            println!("interrupt: the distributor: {why}; SPIs are not supported");
             None
         }
     }

@@ -1,6 +1,6 @@
 //! What an attacker can do on a particular CPU, below any language.
 //!
-//! An architecture supplies [`KERNEL_TESTS`] of what others do not have; [`ATTACKS`]: instructions that no user program may execute to
+//! An architecture supplies [`KERNEL_TESTS`] and [`SERVER_TESTS`] of what others do not have; [`ATTACKS`]: instructions that no user program may execute to
 //! an end, or that must do it no good, each with what has to become of its process; and
 //! [`counter`], the clock's ticks; [`load`], [`store`], [`store32`] and [`jump`], which touch
 //! any address at all, with the codes [`DATA_FAULT`] and [`FETCH_FAULT`] of what becomes of

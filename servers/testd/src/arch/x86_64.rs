@@ -8,6 +8,8 @@ use crate::harness::Test;
 
 /// Tests of what other architectures do not have.
 pub const KERNEL_TESTS: &[Test] = &[];
+/// The same of the servers.
+pub const SERVER_TESTS: &[Test] = &[];
 
 const DEBUG: Fate = Fate::Fault(1);
 const UNDEFINED: Fate = Fate::Fault(6);

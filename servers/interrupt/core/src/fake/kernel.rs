@@ -2,6 +2,7 @@
 
 mod lines;
 
+use crate::gicd::Ppi;
 use crate::{CpuEvent, CpuIndex, EventNumber, KernelMessages, Pair};
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::rc::Rc;
@@ -22,6 +23,8 @@ pub enum FakeError {
     BadHandle,
     /// Not in this state.
     BadState,
+    /// No device can have this vector: the kernel's timer.
+    BadVector,
     /// Another message has the vector, or it drains.
     VectorInUse,
 }
@@ -218,7 +221,8 @@ impl FakeKernel {
 
 impl State {
     fn place(&self, event: CpuEvent) -> Place {
-        ((!self.intids).then_some(event.cpu), event.vector)
+        let is_own = !self.intids || lines::is_private(event.vector);
+        (is_own.then_some(event.cpu), event.vector)
     }
 
     fn in_flight(&self, (cpu, vector): Place) -> bool {
@@ -343,6 +347,9 @@ impl KernelMessages for FakeKernel {
         if state.objects[index].state != FakeState::Reserved {
             return Err(FakeError::BadState);
         }
+        if state.intids && u32::from(event.vector.bits()) == Ppi::TIMER {
+            return Err(FakeError::BadVector);
+        }
         let place = state.place(event);
         state.claim(index, place)?;
         state.objects[index].vector = Some(place);
@@ -353,6 +360,10 @@ impl KernelMessages for FakeKernel {
     fn move_to(&mut self, handle: FakeHandle, event: CpuEvent) -> Result<(), FakeError> {
         let mut state = self.0.borrow_mut();
         let index = state.enter(KernelCall::MoveTo, handle)?;
+        if state.intids && lines::is_private(event.vector) {
+            state.violations.push(alloc::format!("a move of what is one CPU's: {event:?}"));
+            return Err(FakeError::BadState);
+        }
         let object = &state.objects[index];
         if object.state == FakeState::Reserved || object.former.is_some() {
             return Err(FakeError::BadState);

@@ -2,6 +2,7 @@
 //! that somebody holds. One model for both ways a line can go.
 
 use super::{FakeKernel, FakeMachine, Landed};
+use crate::gicd::Ppi;
 use crate::wire::{LineError, LineHardware, LineId, LineTarget, Trigger, Way, Wiring};
 use crate::{CpuEvent, CpuIndex, EventNumber, RequesterId, Source};
 use alloc::collections::BTreeMap;
@@ -22,6 +23,8 @@ pub const LINE_CHIP: RequesterId = RequesterId::from_bits(0xf0f8);
 pub enum FakeWay {
     /// As events of their own, INTID by number.
     Events,
+    /// As events that each CPU has for itself, and the kernel turns on: INTID by number, from 16.
+    Private,
     /// As messages of [`LINE_CHIP`].
     Messages,
 }
@@ -98,7 +101,7 @@ impl FakeLines {
         let wire = state.wires.get_mut(&line).expect("a line of the model");
         wire.asserted += 1;
         // A pin that is masked forgets its edges; a GIC remembers them.
-        if wire.asserted == 1 && (wire.open || way == FakeWay::Events) {
+        if wire.asserted == 1 && (wire.open || way != FakeWay::Messages) {
             wire.edge = true;
         }
     }
@@ -110,7 +113,7 @@ impl FakeLines {
         wire.asserted = wire.asserted.checked_sub(1).expect("asserted before");
     }
 
-    /// Whether it can send at all.
+    /// Whether its chip lets it send; of a private one, whether it was told to.
     pub fn is_open(&self, line: LineId) -> bool {
         self.0.borrow().wires[&line].open
     }
@@ -131,7 +134,16 @@ impl FakeLines {
         let way = state.way;
         let mut count = 0;
         for (line, wire) in &mut state.wires {
-            let Some((wiring, target)) = wire.setup.filter(|_| wire.open) else { continue };
+            let Some((wiring, target)) = wire.setup else { continue };
+            let open = match (way, target) {
+                (FakeWay::Private, LineTarget::Cpu(cpu)) => {
+                    machine.kernel.is_on(CpuEvent { cpu, vector: number(way, *line) })
+                }
+                _ => wire.open,
+            };
+            if !open {
+                continue;
+            }
             let wants = match wiring.trigger {
                 Trigger::Edge => wire.edge,
                 Trigger::Level => wire.asserted > 0 && !wire.held,
@@ -140,7 +152,7 @@ impl FakeLines {
                 continue;
             }
             let sent = match target {
-                LineTarget::Cpu(cpu) => raise(&machine.kernel, cpu, number(*line)),
+                LineTarget::Cpu(cpu) => raise(&machine.kernel, cpu, number(way, *line)),
                 LineTarget::Message(pair) => {
                     // Edge or level, what arrives at the remapper is one write. If it is blocked
                     // there, the chip does not hear of it.
@@ -159,8 +171,9 @@ impl FakeLines {
     }
 }
 
-fn number(line: LineId) -> EventNumber {
-    EventNumber::of_line(line.number() as u16)
+fn number(way: FakeWay, line: LineId) -> EventNumber {
+    let first = if way == FakeWay::Private { Ppi::FIRST } else { FIRST };
+    EventNumber::of_line((line.number() - FIRST + first) as u16)
 }
 
 /// An SPI that is active, or in a CPU's hands, does not come again.
@@ -190,15 +203,18 @@ impl LineHardware for FakeLines {
             return Err(LineError::NoSuchLine);
         }
         Ok(match state.way {
-            FakeWay::Events => Way::Event(number(line)),
+            FakeWay::Events => Way::Event(number(state.way, line)),
+            FakeWay::Private => Way::Private(number(state.way, line)),
             FakeWay::Messages => Way::Message(Source::Pins(LINE_CHIP)),
         })
     }
 
     fn set(&mut self, line: LineId, wiring: Wiring, to: LineTarget) -> Result<(), LineError> {
         let mut state = self.0.borrow_mut();
+        // Nobody can reach the bit in which a private edge is remembered.
+        let keeps = state.way == FakeWay::Private;
         let wire = state.step(LineStep::Set, line)?;
-        (wire.setup, wire.edge, wire.held) = (Some((wiring, to)), false, false);
+        (wire.setup, wire.edge, wire.held) = (Some((wiring, to)), wire.edge && keeps, false);
         Ok(())
     }
 
@@ -214,7 +230,7 @@ impl LineHardware for FakeLines {
 
     fn end(&mut self, line: LineId) -> Result<(), LineError> {
         let mut state = self.0.borrow_mut();
-        if state.way == FakeWay::Events {
+        if state.way != FakeWay::Messages {
             state.violations.push(alloc::format!("end of {line}, which the kernel holds"));
         }
         state.step(LineStep::End, line)?.held = false;
@@ -223,7 +239,7 @@ impl LineHardware for FakeLines {
 
     fn move_to(&mut self, line: LineId, cpu: CpuIndex) -> Result<(), LineError> {
         let mut state = self.0.borrow_mut();
-        if state.way == FakeWay::Messages {
+        if state.way != FakeWay::Events {
             state.violations.push(alloc::format!("{line} was moved at the chip"));
         }
         let wire = state.step(LineStep::MoveTo, line)?;
@@ -235,8 +251,9 @@ impl LineHardware for FakeLines {
 
     fn clear(&mut self, line: LineId) -> Result<(), LineError> {
         let mut state = self.0.borrow_mut();
+        let keeps = state.way == FakeWay::Private;
         let wire = state.step(LineStep::Clear, line)?;
-        (wire.setup, wire.edge, wire.held) = (None, false, false);
+        (wire.setup, wire.edge, wire.held) = (None, wire.edge && keeps, false);
         Ok(())
     }
 }

@@ -25,10 +25,12 @@
 
 mod ids;
 mod lines;
+mod private;
 mod registers;
 mod unit;
 
 pub use ids::{Route, Spi};
 pub use lines::SpiLines;
+pub use private::{GicLines, Ppi};
 pub use registers::{DistributorControl, DistributorType, SpiTrigger, offset};
 pub use unit::{Distributor, GicdInitError, GicdRegisters, SpiError, SpiSetup};

@@ -57,7 +57,7 @@ impl<L: LineHardware, K: KernelLines> Wires<L, K> {
             (Trigger::Level, Mode::Exclusive, Way::Message(_)) => {
                 self.hardware.end(line.id).map_err(WireError::Line)
             }
-            (Trigger::Level, Mode::Exclusive, Way::Event(_)) => {
+            (Trigger::Level, Mode::Exclusive, Way::Event(_) | Way::Private(_)) => {
                 let handle = line.message.handle.ok_or(WireError::BadState)?;
                 core.kernel_mut().acknowledge(handle).map_err(WireError::Kernel)
             }

@@ -10,6 +10,10 @@ pub enum Way {
     /// It is a CPU event, with this number: an SPI. While a level is taken and not acknowledged,
     /// the kernel holds it back, and what comes while it is masked stays pending.
     Event(EventNumber),
+    /// It is an event of one CPU, with this number, and each CPU has another under it: a PPI. The
+    /// kernel turns it on with its message and off with it, so its chip has nothing to do, and it
+    /// stays on the CPU for which it was opened. What comes while it is off stays pending.
+    Private(EventNumber),
     /// A chip sends a message for it, which arrives with this source: an IOAPIC. While a level is
     /// taken and not ended, the chip holds it back; an edge that comes while it is masked is lost.
     Message(Source),
@@ -18,7 +22,7 @@ pub enum Way {
 /// Where a line leads.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum LineTarget {
-    /// To this CPU, as itself ([`Way::Event`]).
+    /// To this CPU, as itself ([`Way::Event`], [`Way::Private`]).
     Cpu(CpuIndex),
     /// It sends this pair ([`Way::Message`]).
     Message(Pair),
@@ -67,7 +71,7 @@ pub trait LineHardware {
     fn mask(&mut self, line: LineId) -> Result<(), LineError>;
 
     /// The level's cause is gone: if it stands all the same, it comes again. Where the kernel
-    /// holds levels back ([`Way::Event`]) there is nothing to do; it is not called.
+    /// holds levels back ([`Way::Event`], [`Way::Private`]) there is nothing to do; it is not called.
     fn end(&mut self, line: LineId) -> Result<(), LineError> {
         let _ = line;
         Ok(())

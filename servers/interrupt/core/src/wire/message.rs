@@ -32,7 +32,7 @@ impl<L: LineHardware, K: KernelLines> Wires<L, K> {
         wanted: Wanted,
     ) -> Outcome<LineMessage<K::Handle>, K> {
         match way {
-            Way::Event(number) => self.make_event(core, number, wanted),
+            Way::Event(number) | Way::Private(number) => self.make_event(core, number, wanted),
             Way::Message(source) => self.make_message(core, source, wanted),
         }
     }
@@ -132,6 +132,9 @@ impl<L: LineHardware, K: KernelLines> Wires<L, K> {
         if cpus.contains(message.event.cpu) {
             return Ok(());
         }
+        if let Way::Private(_) = line.way {
+            return Err(WireError::NotSupported);
+        }
         let (Some(handle), Some(cpu)) = (message.handle, self.least_loaded(cpus)) else {
             return Err(WireError::BadState);
         };
@@ -166,9 +169,12 @@ impl<L: LineHardware, K: KernelLines> Wires<L, K> {
         }
     }
 
-    /// Masked at the source, and off behind it.
+    /// Masked at the source, and off behind it. A CPU's private edges are masked by taking the
+    /// line's event away, because blocked ones would still come to that CPU; a level that is
+    /// blocked comes once at most and is held.
     pub(super) fn hold_off<B: BackEnd>(&mut self, core: &mut Core<B, K>, slot: u32, until_ns: u64) {
         let line = self.lines.get_mut(slot);
+        let is_taken_away = line.loses_its_event();
         line.owed.mask = self.hardware.mask(line.id).is_err();
         line.state = State::HeldOff { until_ns };
         let message = &mut line.message;
@@ -178,7 +184,9 @@ impl<L: LineHardware, K: KernelLines> Wires<L, K> {
                 let kernel = core.kernel_mut();
                 // What it can not say now counts as different from what it says later.
                 message.missed = kernel.blocked_events(handle).unwrap_or(u64::MAX);
-                message.blocked = kernel.block(handle).is_ok();
+                let off =
+                    if is_taken_away { kernel.deactivate(handle) } else { kernel.block(handle) };
+                message.blocked = off.is_ok();
                 message.blocked
             }
             (None, None) => false,
@@ -197,6 +205,9 @@ impl<L: LineHardware, K: KernelLines> Wires<L, K> {
                 Err(crate::Error::Hardware(_) | crate::Error::Kernel(_))
             ),
             (None, Some(handle)) if message.blocked => {
+                if line.loses_its_event() {
+                    return self.give_back(core, slot, handle);
+                }
                 let kernel = core.kernel_mut();
                 let open = kernel.unblock(handle).is_ok();
                 line.message.blocked = !open;
@@ -215,6 +226,28 @@ impl<L: LineHardware, K: KernelLines> Wires<L, K> {
         }
         line.owed.mask = false;
         line.state = State::Open;
+        true
+    }
+
+    /// The event of private edges, after a storm. Their owner is told once: of what a CPU had
+    /// taken before, and of what came between these steps.
+    fn give_back<B: BackEnd>(
+        &mut self,
+        core: &mut Core<B, K>,
+        slot: u32,
+        handle: K::Handle,
+    ) -> bool {
+        let kernel = core.kernel_mut();
+        let line = self.lines.get_mut(slot);
+        if kernel.activate_line(handle, line.message.event, line.wiring.trigger).is_err() {
+            return false;
+        }
+        line.message.blocked = false;
+        line.state = State::Open;
+        // The kernel starts a rate budget again when it is told to let a message through.
+        let restarted = kernel.block(handle).and_then(|()| kernel.unblock(handle));
+        self.refused += u64::from(restarted.is_err());
+        self.refused += u64::from(kernel.signal(handle).is_err());
         true
     }
 
@@ -239,7 +272,7 @@ impl<L: LineHardware, K: KernelLines> Wires<L, K> {
             return false;
         }
         // Asked only now: what is in flight at the first question is all there will ever be.
-        if let Way::Event(_) = line.way
+        if let Way::Event(_) | Way::Private(_) = line.way
             && !core.kernel_mut().vector_drained(message.event)
         {
             return false;
@@ -253,8 +286,10 @@ impl<L: LineHardware, K: KernelLines> Wires<L, K> {
         line.waiting = 0;
         match (line.way, line.message.handle) {
             // An error says that nothing is held: what was told was a signal.
-            (Way::Event(_), Some(handle)) => drop(core.kernel_mut().acknowledge(handle)),
-            (Way::Event(_), None) => {}
+            (Way::Event(_) | Way::Private(_), Some(handle)) => {
+                let _ = core.kernel_mut().acknowledge(handle);
+            }
+            (Way::Event(_) | Way::Private(_), None) => {}
             (Way::Message(_), _) => line.owed.end = self.hardware.end(line.id).is_err(),
         }
     }

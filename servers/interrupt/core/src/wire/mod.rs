@@ -10,8 +10,8 @@
 //! | who hears of the line | the owner, and nobody is in between | this server, which signals every owner |
 //! | a level is let go when | the owner says so | all owners that were told have said so |
 //!
-//! A line reaches a CPU in one of two ways, which its hardware says ([`Way`]): it *is* a CPU event
-//! (an SPI of a GIC), or a chip turns it into a message like any other (a pin of an IOAPIC), with
+//! A line reaches a CPU in one of three ways, which its hardware says ([`Way`]): it *is* a CPU event
+//! (an SPI of a GIC), or one that a CPU has for itself (a PPI: it stays there), or a chip turns it into a message like any other (a pin of an IOAPIC), with
 //! an entry of the remapper behind it.
 //!
 //! ```text
@@ -32,7 +32,7 @@
 //! | `kernel` | what the kernel has to do beyond what messages need |
 //! | `table` | records of lines and of owners, by number and generation |
 //! | `open`, `close` | having a line, and giving it back |
-//! | `message` | a line's own message, in both ways |
+//! | `message` | a line's own message, in all ways |
 //! | `late` | owners that do not answer |
 //! | `events` | what the kernel's packets and time mean for lines |
 

@@ -152,7 +152,9 @@ impl<L: LineHardware, K: KernelLines> Wires<L, K> {
         let line = self.lines.get(slot);
         let acknowledge = match (line.wiring.trigger, line.mode, line.way) {
             (Trigger::Edge, ..) => Acknowledge::Nobody,
-            (Trigger::Level, Mode::Exclusive, Way::Event(_)) => Acknowledge::Kernel,
+            (Trigger::Level, Mode::Exclusive, Way::Event(_) | Way::Private(_)) => {
+                Acknowledge::Kernel
+            }
             (Trigger::Level, ..) => Acknowledge::Server,
         };
         let (id, event) = (self.owners.id(place), line.message.event);

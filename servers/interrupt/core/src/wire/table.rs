@@ -2,7 +2,7 @@
 //! looked for is looked for one by one.
 
 use super::types::LineKey;
-use super::{LINES, LineId, Mode, OWNERS, Standing, Way, WireId, Wiring};
+use super::{LINES, LineId, Mode, OWNERS, Standing, Trigger, Way, WireId, Wiring};
 use crate::{ClientId, CpuEvent, MessageId};
 use alloc::vec::Vec;
 
@@ -35,7 +35,7 @@ pub(super) struct LineMessage<H> {
     pub(super) event: CpuEvent,
     /// It moved, and the kernel still accepts the former CPU.
     pub(super) moving: bool,
-    /// The kernel was told to block it.
+    /// The kernel was told to block it, or to take its event away ([`Line::loses_its_event`]).
     pub(super) blocked: bool,
     /// Events that the kernel had counted as blocked before it was held off.
     pub(super) missed: u64,
@@ -67,6 +67,11 @@ pub(super) struct Owed {
 }
 
 impl<H> Line<H> {
+    /// Whether the kernel's event is taken from it while it is held off.
+    pub(super) const fn loses_its_event(&self) -> bool {
+        matches!((self.way, self.wiring.trigger), (Way::Private(_), Trigger::Edge))
+    }
+
     pub(super) const fn needs_tick(&self) -> bool {
         !matches!(self.state, State::Open) || self.waiting > 0 || self.owed.mask || self.owed.end
     }

@@ -18,7 +18,7 @@ over_both! {
     moves_while_it_is_held,
 }
 
-fn level_is_held_until_answered(mut rig: Rig<impl BackEnd>) {
+pub(crate) fn level_is_held_until_answered(mut rig: Rig<impl BackEnd>) {
     let wire = rig.have(A, LEVEL, Exclusive);
     rig.lines.assert(LINE);
     (0..3).for_each(|_| rig.run());
@@ -36,7 +36,7 @@ fn level_is_held_until_answered(mut rig: Rig<impl BackEnd>) {
     rig.settle();
 }
 
-fn level_that_stands_is_the_first_event(mut rig: Rig<impl BackEnd>) {
+pub(crate) fn level_that_stands_is_the_first_event(mut rig: Rig<impl BackEnd>) {
     rig.lines.assert(LINE);
     rig.run();
     let wire = rig.have(A, LEVEL, Exclusive);
@@ -45,7 +45,7 @@ fn level_that_stands_is_the_first_event(mut rig: Rig<impl BackEnd>) {
     rig.settle();
 }
 
-fn edges_come_one_by_one(mut rig: Rig<impl BackEnd>) {
+pub(crate) fn edges_come_one_by_one(mut rig: Rig<impl BackEnd>) {
     let wire = rig.have(A, EDGE, Exclusive);
     for count in 1..4 {
         rig.lines.assert(LINE);
@@ -59,7 +59,7 @@ fn edges_come_one_by_one(mut rig: Rig<impl BackEnd>) {
     rig.settle();
 }
 
-fn nobody_else_has_it(mut rig: Rig<impl BackEnd>) {
+pub(crate) fn nobody_else_has_it(mut rig: Rig<impl BackEnd>) {
     assert_eq!(rig.open(A, LEVEL, Exclusive), Err(WireError::NotYours));
     let far = LineId::new(1000);
     let refused = WireError::Line(LineError::NoSuchLine);
@@ -88,7 +88,7 @@ fn nobody_else_has_it(mut rig: Rig<impl BackEnd>) {
     rig.settle();
 }
 
-fn names_are_nobody_elses(mut rig: Rig<impl BackEnd>) {
+pub(crate) fn names_are_nobody_elses(mut rig: Rig<impl BackEnd>) {
     let wire = rig.have(A, LEVEL, Exclusive);
     let as_message = MessageId::from_bits(wire.id.bits());
     assert_eq!(rig.core.free(A, as_message), Err(Error::BadId));
@@ -110,7 +110,7 @@ fn names_are_nobody_elses(mut rig: Rig<impl BackEnd>) {
     assert!(rig.lines.is_open(LINE));
 }
 
-fn silent_after_the_end(mut rig: Rig<impl BackEnd>) {
+pub(crate) fn silent_after_the_end(mut rig: Rig<impl BackEnd>) {
     let live = rig.machine.kernel.live();
     let wire = rig.have(A, LEVEL, Exclusive);
     rig.lines.assert(LINE);
@@ -127,7 +127,7 @@ fn silent_after_the_end(mut rig: Rig<impl BackEnd>) {
     assert!(!rig.wires.needs_tick());
 }
 
-fn owners_death_is_an_end(mut rig: Rig<impl BackEnd>) {
+pub(crate) fn owners_death_is_an_end(mut rig: Rig<impl BackEnd>) {
     for gone in [false, true] {
         let wire = rig.have(A, LEVEL, Exclusive);
         rig.lines.assert(LINE);
@@ -147,7 +147,7 @@ fn owners_death_is_an_end(mut rig: Rig<impl BackEnd>) {
     }
 }
 
-fn reused_when_drained(mut rig: Rig<impl BackEnd>) {
+pub(crate) fn reused_when_drained(mut rig: Rig<impl BackEnd>) {
     let first = rig.have(A, LEVEL, Exclusive);
     rig.grant(B, LEVEL);
     rig.lines.assert(LINE);
@@ -173,7 +173,7 @@ fn reused_when_drained(mut rig: Rig<impl BackEnd>) {
     rig.settle();
 }
 
-fn moves_while_it_is_held(mut rig: Rig<impl BackEnd>) {
+pub(crate) fn moves_while_it_is_held(mut rig: Rig<impl BackEnd>) {
     let wire = rig.have(A, LEVEL, Exclusive);
     rig.lines.assert(LINE);
     for (count, cpu) in (1..).zip([2_u64, 0, 1, 1]) {

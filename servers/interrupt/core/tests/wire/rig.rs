@@ -36,6 +36,13 @@ pub(crate) fn events() -> Rig<Events<FakeItsUnit>> {
     Rig::new(machine, core, FakeWay::Events)
 }
 
+/// Lines that each CPU has for itself, beside an ITS.
+pub(crate) fn private() -> Rig<Events<FakeItsUnit>> {
+    let machine = FakeMachine::with_its(ItsOptions { cpus: 3, ..ItsOptions::default() });
+    let core = machine.its_server(&fake_config(0x5f, 64, 64), &ItsSetup::default());
+    Rig::new(machine, core, FakeWay::Private)
+}
+
 /// Lines that a chip sends messages for, through a VT-d unit.
 pub(crate) fn messages() -> Rig<Vectored<FakeUnit>> {
     let machine = FakeMachine::new(3, Some(VtdOptions::default()));

@@ -13,7 +13,7 @@ over_both! {
     who_comes_later_is_told_later,
 }
 
-fn all_are_told_and_all_are_waited_for(mut rig: Rig<impl BackEnd>) {
+pub(crate) fn all_are_told_and_all_are_waited_for(mut rig: Rig<impl BackEnd>) {
     let (a, b) = (rig.have(A, LEVEL, Shared), rig.have(B, LEVEL, Shared));
     rig.lines.assert(LINE);
     (0..3).for_each(|_| rig.run());
@@ -36,7 +36,7 @@ fn all_are_told_and_all_are_waited_for(mut rig: Rig<impl BackEnd>) {
     rig.settle();
 }
 
-fn all_want_the_same_line(mut rig: Rig<impl BackEnd>) {
+pub(crate) fn all_want_the_same_line(mut rig: Rig<impl BackEnd>) {
     rig.grant(A, EDGE);
     assert_eq!(rig.open(A, EDGE, Shared), Err(WireError::NotSupported), "edges hide each other");
     rig.have(A, LEVEL, Shared);
@@ -50,7 +50,7 @@ fn all_want_the_same_line(mut rig: Rig<impl BackEnd>) {
     rig.settle();
 }
 
-fn a_dying_owner_blocks_nobody(mut rig: Rig<impl BackEnd>) {
+pub(crate) fn a_dying_owner_blocks_nobody(mut rig: Rig<impl BackEnd>) {
     let live = rig.machine.kernel.live();
     let [a, b, c] = [A, B, C].map(|client| rig.have(client, LEVEL, Shared));
     rig.lines.assert(LINE);
@@ -72,7 +72,7 @@ fn a_dying_owner_blocks_nobody(mut rig: Rig<impl BackEnd>) {
     assert_eq!(rig.machine.kernel.live(), live);
 }
 
-fn who_comes_later_is_told_later(mut rig: Rig<impl BackEnd>) {
+pub(crate) fn who_comes_later_is_told_later(mut rig: Rig<impl BackEnd>) {
     let a = rig.have(A, LEVEL, Shared);
     rig.lines.assert(LINE);
     rig.run();

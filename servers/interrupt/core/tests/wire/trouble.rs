@@ -21,7 +21,7 @@ fn storm<E: BackEnd>(rig: &mut Rig<E>, key: u64) -> Storm {
     rig.wires.storm(&mut rig.core, key, rig.now)
 }
 
-fn a_storm_is_masked_at_the_source(mut rig: Rig<impl BackEnd>) {
+pub(crate) fn a_storm_is_masked_at_the_source(mut rig: Rig<impl BackEnd>) {
     let wire = rig.have(A, LEVEL, Exclusive);
     let (_, cookie) = rig.machine.kernel.identity(wire.handle);
     rig.lines.assert(LINE);
@@ -45,7 +45,7 @@ fn a_storm_is_masked_at_the_source(mut rig: Rig<impl BackEnd>) {
     rig.settle();
 }
 
-fn a_storm_of_a_shared_line(mut rig: Rig<impl BackEnd>) {
+pub(crate) fn a_storm_of_a_shared_line(mut rig: Rig<impl BackEnd>) {
     let (a, b) = (rig.have(A, LEVEL, Shared), rig.have(B, LEVEL, Shared));
     // The line's own message is the first that was made for it.
     let first = (0..rig.machine.kernel.made()).find_map(|n| {
@@ -69,7 +69,7 @@ fn a_storm_of_a_shared_line(mut rig: Rig<impl BackEnd>) {
     rig.settle();
 }
 
-fn an_edge_is_not_lost_in_a_storm(mut rig: Rig<impl BackEnd>) {
+pub(crate) fn an_edge_is_not_lost_in_a_storm(mut rig: Rig<impl BackEnd>) {
     let wire = rig.have(A, EDGE, Exclusive);
     let (_, cookie) = rig.machine.kernel.identity(wire.handle);
     // One is in a CPU's hands, and one comes while the line is masked.
@@ -88,7 +88,7 @@ fn an_edge_is_not_lost_in_a_storm(mut rig: Rig<impl BackEnd>) {
 }
 
 /// No other edge comes that could tell of it.
-fn an_edge_that_a_cpu_had_taken_is_told_after_the_storm(mut rig: Rig<impl BackEnd>) {
+pub(crate) fn an_edge_that_a_cpu_had_taken_is_told_after_the_storm(mut rig: Rig<impl BackEnd>) {
     let wire = rig.have(A, EDGE, Exclusive);
     let (_, cookie) = rig.machine.kernel.identity(wire.handle);
     rig.lines.assert(LINE);
@@ -102,7 +102,7 @@ fn an_edge_that_a_cpu_had_taken_is_told_after_the_storm(mut rig: Rig<impl BackEn
     rig.settle();
 }
 
-fn a_late_mask_delays_the_next_owner(mut rig: Rig<impl BackEnd>) {
+pub(crate) fn a_late_mask_delays_the_next_owner(mut rig: Rig<impl BackEnd>) {
     let wire = rig.have(A, LEVEL, Exclusive);
     rig.grant(B, LEVEL);
     rig.lines.delay(LineStep::Mask);
@@ -126,7 +126,7 @@ fn a_late_mask_delays_the_next_owner(mut rig: Rig<impl BackEnd>) {
     rig.settle();
 }
 
-fn what_fails_leaves_nothing(mut rig: Rig<impl BackEnd>) {
+pub(crate) fn what_fails_leaves_nothing(mut rig: Rig<impl BackEnd>) {
     rig.grant(A, LEVEL);
     let live = rig.machine.kernel.live();
     let calls =
@@ -159,7 +159,7 @@ fn what_fails_leaves_nothing(mut rig: Rig<impl BackEnd>) {
     assert_eq!(rig.wires.refused(), 0);
 }
 
-fn a_late_end_is_made_up_for(mut rig: Rig<impl BackEnd>) {
+pub(crate) fn a_late_end_is_made_up_for(mut rig: Rig<impl BackEnd>) {
     let (a, b) = (rig.have(A, LEVEL, Shared), rig.have(B, LEVEL, Shared));
     rig.lines.assert(LINE);
     rig.run();

@@ -8,12 +8,15 @@ use crate::harness::Test;
 
 mod attacks;
 mod private;
+mod private_lines;
 mod wire;
 
 pub use attacks::ATTACKS;
 
 /// Tests of what other architectures do not have.
 pub const KERNEL_TESTS: &[Test] = wire::TESTS;
+/// The same of the servers.
+pub const SERVER_TESTS: &[Test] = private_lines::TESTS;
 
 /// Code of a load or store that is not allowed: a data abort.
 pub const DATA_FAULT: u64 = 0x24;

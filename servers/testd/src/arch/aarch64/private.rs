@@ -22,21 +22,22 @@ const CLEAR_PENDING: u64 = 0x280;
 const ACTIVE: u64 = 0x300;
 
 /// A PPI that no CPU here uses.
-const INTID: u64 = 19;
+pub const INTID: u64 = 19;
 const BIT: u32 = 1 << INTID;
 /// The virtual timer's (Arm BSA), which is the kernel's.
-const TIMER: u64 = 27;
+pub const TIMER: u64 = 27;
 
-struct Cpus {
-    space: Space,
-    frames: Vec<Mapping>,
-}
+/// Every CPU's frame of private interrupts, where the tests play the device.
+pub struct Frames(Vec<Mapping>);
 
-impl Cpus {
-    fn new(ctx: &Ctx) -> Result<Cpus, Failure> {
-        let space = Space::of(ctx)?;
+impl Frames {
+    /// Of so many CPUs, with nothing pending; or the test is skipped.
+    ///
+    /// # Errors
+    /// A call of the kernel's that failed.
+    pub fn new(ctx: &Ctx, cpus: u64) -> Result<Frames, Failure> {
         let mut frames = Vec::new();
-        for cpu in 0..space.cpus {
+        for cpu in 0..cpus {
             let Some(handle) = ctx.find(&format!("gicr{cpu}-private")) else {
                 return Err(skip("the manifest does not grant `gic-private`"));
             };
@@ -44,16 +45,44 @@ impl Cpus {
             frame.write32(CLEAR_PENDING, BIT);
             frames.push(frame);
         }
-        Ok(Cpus { space, frames })
+        Ok(Frames(frames))
+    }
+
+    /// How many CPUs there are.
+    pub fn count(&self) -> usize {
+        self.0.len()
     }
 
     fn is(&self, cpu: usize, register: u64) -> bool {
-        self.frames[cpu].read32(register) & BIT != 0
+        self.0[cpu].read32(register) & BIT != 0
+    }
+
+    /// Whether it can come.
+    pub fn is_on(&self, cpu: usize) -> bool {
+        self.is(cpu, SET_ENABLE)
+    }
+
+    /// Whether it was taken and not let go.
+    pub fn is_held(&self, cpu: usize) -> bool {
+        self.is(cpu, ACTIVE)
     }
 
     /// The device of this CPU asks.
-    fn raise(&self, cpu: usize) {
-        self.frames[cpu].write32(SET_PENDING, BIT);
+    pub fn raise(&self, cpu: usize) {
+        self.0[cpu].write32(SET_PENDING, BIT);
+    }
+}
+
+struct Cpus {
+    space: Space,
+    frames: Frames,
+}
+
+impl Cpus {
+    fn new(ctx: &Ctx) -> Result<Cpus, Failure> {
+        let space = Space::of(ctx)?;
+        let frames = Frames::new(ctx, space.cpus)?;
+        Ok(Cpus { space, frames })
     }
 
     /// A message of this CPU's, bound to a port under key 1.
@@ -69,8 +98,11 @@ impl Cpus {
     }
 }
 
-/// One packet of one event, and no more.
-fn comes(port: &Own, what: &str) -> Outcome {
+/// One packet of one event under key 1, and no more.
+///
+/// # Errors
+/// What came instead.
+pub fn comes(port: &Own, what: &str) -> Outcome {
     let packet = kit::next(port)?;
     same((packet.key, packet.count), (1, 1), what)?;
     refused(kit::poll(port), Error::TimedOut, what)
@@ -79,17 +111,17 @@ fn comes(port: &Own, what: &str) -> Outcome {
 pub fn private_wires_are_each_cpus_own(ctx: &Ctx) -> Outcome {
     let cpus = Cpus::new(ctx)?;
     let mut lines = Vec::new();
-    for cpu in 0..cpus.frames.len() {
-        check(!cpus.is(cpu, SET_ENABLE), "it is off before it is anybody's")?;
+    for cpu in 0..cpus.frames.count() {
+        check(!cpus.frames.is_on(cpu), "it is off before it is anybody's")?;
         lines.push(cpus.message(ctx, cpu, Trigger::Edge)?);
-        check(cpus.is(cpu, SET_ENABLE), "it is on with its message")?;
+        check(cpus.frames.is_on(cpu), "it is on with its message")?;
     }
     for _ in 0..10 {
         for (cpu, (message, port)) in lines.iter().enumerate() {
-            cpus.raise(cpu);
+            cpus.frames.raise(cpu);
             comes(port, "an edge")?;
             same(usize::from(status(message)?.cpu), cpu, "the CPU that took it")?;
-            check(!cpus.is(cpu, ACTIVE), "an edge is held")?;
+            check(!cpus.frames.is_held(cpu), "an edge is held")?;
             for (_, other) in &lines {
                 refused(kit::poll(other), Error::TimedOut, "another CPU's line")?;
             }
@@ -103,22 +135,22 @@ pub fn private_wires_are_each_cpus_own(ctx: &Ctx) -> Outcome {
 
 pub fn private_level_is_held_until_acknowledged(ctx: &Ctx) -> Outcome {
     let cpus = Cpus::new(ctx)?;
-    for cpu in 0..cpus.frames.len() {
+    for cpu in 0..cpus.frames.count() {
         let (message, port) = cpus.message(ctx, cpu, Trigger::Level)?;
         let acknowledge = || sys::message_acknowledge(message.h());
         refused(acknowledge(), Error::BadState, "nothing is held yet")?;
         for _ in 0..10 {
-            cpus.raise(cpu);
+            cpus.frames.raise(cpu);
             comes(&port, "a level")?;
-            check(cpus.is(cpu, ACTIVE), "it is held")?;
-            cpus.raise(cpu);
+            check(cpus.frames.is_held(cpu), "it is held")?;
+            cpus.frames.raise(cpu);
             refused(kit::listen(&port), Error::TimedOut, "a held level came again")?;
             // From this CPU, whichever holds it.
             acknowledge()?;
             comes(&port, "it was still asked for")?;
             acknowledge()?;
             refused(acknowledge(), Error::BadState, "acknowledged twice")?;
-            check(!cpus.is(cpu, ACTIVE), "nobody holds it")?;
+            check(!cpus.frames.is_held(cpu), "nobody holds it")?;
         }
         cpus.release(&message, cpu)?;
     }
@@ -127,17 +159,17 @@ pub fn private_level_is_held_until_acknowledged(ctx: &Ctx) -> Outcome {
 
 pub fn private_wires_go_off_with_their_message(ctx: &Ctx) -> Outcome {
     let cpus = Cpus::new(ctx)?;
-    for cpu in 0..cpus.frames.len() {
+    for cpu in 0..cpus.frames.count() {
         let (message, port) = cpus.message(ctx, cpu, Trigger::Level)?;
-        cpus.raise(cpu);
+        cpus.frames.raise(cpu);
         comes(&port, "a level")?;
         // Nobody will acknowledge it any more.
         drop(message);
-        check(!cpus.is(cpu, SET_ENABLE), "on without a message")?;
-        check(!cpus.is(cpu, ACTIVE), "held for a message that is gone")?;
-        cpus.raise(cpu);
+        check(!cpus.frames.is_on(cpu), "on without a message")?;
+        check(!cpus.frames.is_held(cpu), "held for a message that is gone")?;
+        cpus.frames.raise(cpu);
         kit::sleep(2_000_000);
-        check(!cpus.is(cpu, ACTIVE), "taken although it is off")?;
+        check(!cpus.frames.is_held(cpu), "taken although it is off")?;
         cpus.space.drain(cpu as u64, INTID)?;
         // What was asked for meanwhile is the next owner's first.
         let (next, its_port) = cpus.message(ctx, cpu, Trigger::Level)?;

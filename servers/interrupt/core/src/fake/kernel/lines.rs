@@ -1,8 +1,9 @@
 //! Lines at the model of the kernel: levels that it holds back, and the server's own packets.
 
-use super::{FakeError, FakeHandle, FakeKernel, FakeState, KernelCall};
+use super::{FakeError, FakeHandle, FakeKernel, FakeState, KernelCall, Use};
+use crate::gicd::Ppi;
 use crate::wire::{KernelLines, Trigger};
-use crate::{CpuEvent, KernelMessages};
+use crate::{CpuEvent, EventNumber, KernelMessages};
 use alloc::vec::Vec;
 
 impl FakeKernel {
@@ -16,6 +17,12 @@ impl FakeKernel {
         state.pending.insert((event.cpu, event.vector));
         state.lines.insert((event.cpu, event.vector));
         true
+    }
+
+    /// Whether the kernel has turned on what a CPU has for itself.
+    pub fn is_on(&self, event: CpuEvent) -> bool {
+        let state = self.0.borrow();
+        matches!(state.table.get(&state.place(event)), Some((_, Use::Live)))
     }
 
     /// Keys of the packets on the server's port, which are taken.
@@ -32,6 +39,11 @@ impl FakeKernel {
     pub fn let_go(&self, handle: FakeHandle) -> bool {
         self.clone().acknowledge(handle).is_ok()
     }
+}
+
+/// Whether each CPU has this INTID for itself.
+pub(super) fn is_private(vector: EventNumber) -> bool {
+    Ppi::new(vector.bits().into()).is_some()
 }
 
 impl KernelLines for FakeKernel {
