@@ -141,7 +141,8 @@ fn churn(env: &'static Startup) -> Option<u64> {
     let driver = Driver::new(env)?;
     role::ready(env).ok()?;
     loop {
-        let held = driver.alloc()?;
+        // What it has just freed counts until it has drained.
+        let Some(held) = driver.alloc() else { continue };
         let id = held.id;
         driver.bind(&held)?;
         prepare(&driver.queue, driver.bus);
