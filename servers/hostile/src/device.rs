@@ -11,7 +11,7 @@ use tocsin_abi::startup::Startup;
 use tocsin_abi::{Error, Rights};
 use tocsin_proto::StoreKind;
 use tocsin_proto::interrupt::{ANY_CPU, Activate, Alloc, Contiguity};
-use tocsin_proto::pci::{Enables, MsiUnmask, MsiWrite};
+use tocsin_proto::pci::{Enables, MsiMask, MsiUnmask, MsiWrite};
 
 use crate::{granted, ready, told, wait_for_ever};
 
@@ -44,6 +44,10 @@ pub fn run(env: &'static Startup) -> Result<u64, Error> {
     sys::message_bind(handle.handle(), port, 1)?;
     if ask(interrupt, &Activate { id: message.id }).is_err() {
         return Ok(15);
+    }
+    // The driver before this one may have died with its slot open.
+    if ask(device.endpoint(), &MsiMask { slot: 0 }).is_err() {
+        return Ok(19);
     }
     let write = MsiWrite { slot: 0 };
     let pair = [(handle.handle(), Rights::READ)];
