@@ -4,7 +4,7 @@ use alloc::collections::BTreeMap;
 
 use init_control::SetOwner;
 use interrupt_core::its::DeviceId;
-use interrupt_core::wire::LineId;
+use interrupt_core::wire::{LineId, Mode, Standing, WireNode, WireState, WireStep};
 use interrupt_core::{
     BackEnd, ClientId, ClientNode, EventSpace, MessageNode, MessageState, Node, Place, RequesterId,
     ServerNode, Source, Step,
@@ -13,12 +13,13 @@ use libsys::sys;
 use tocsin_abi::{Handle, MessageStatus};
 use tocsin_proto::ProgramName;
 use tocsin_proto::interrupt::{
-    Arrives, Binding, ClientRow, Counters, Cursor, Description, DeviceKind, Error, Event,
-    MessageId, MessageRow, RemapperKind, Row, RowState, ServerRow, SpaceRow,
+    self, Arrives, Binding, ClientRow, Counters, Cursor, Description, DeviceKind, Error, Event,
+    LineState, MessageId, MessageRow, OwnerState, RemapperKind, Row, RowState, ServerRow, SpaceRow,
+    WireMode, WireOwner, WireRow,
 };
 
-use crate::answer;
 use crate::serve::Interrupts;
+use crate::{answer, wires};
 
 /// Places that one request looks at: whoever walks through an empty table must not keep the
 /// others waiting, and every row costs two system calls besides.
@@ -46,8 +47,14 @@ impl<B: BackEnd> Interrupts<B> {
         let mut place = Place::from_bits(cursor.0);
         let mut looks = LOOKS;
         while description.has_room() {
+            if let Some(number) = place.number_beyond() {
+                return self.describe_wires(only, number, looks, description);
+            }
             let node = match self.core.survey(only, place, &mut looks) {
-                Step::End => return description,
+                Step::End => {
+                    place = Place::beyond(0);
+                    continue;
+                }
                 Step::Later(next) => {
                     place = next;
                     break;
@@ -68,6 +75,66 @@ impl<B: BackEnd> Interrupts<B> {
         }
         description.next = Some(Cursor(place.bits()));
         description
+    }
+
+    /// The rest of a reply: wires from this place on. The last rows of all.
+    fn describe_wires(
+        &self,
+        only: Option<ClientId>,
+        mut place: u32,
+        mut looks: u32,
+        mut description: Description,
+    ) -> Description {
+        while description.has_room() {
+            match self.wires.survey(&self.core, only, place, &mut looks) {
+                WireStep::End => return description,
+                WireStep::Later(next) => {
+                    place = next;
+                    break;
+                }
+                WireStep::Wire(node, next) => {
+                    place = next;
+                    let had_room = description.push(Row::Wire(self.wire_row(&node)));
+                    debug_assert!(had_room, "the loop asked");
+                }
+            }
+        }
+        description.next = Some(Cursor(Place::beyond(place).bits()));
+        description
+    }
+
+    fn wire_row(&self, node: &WireNode<Handle>) -> WireRow {
+        let owner =
+            node.owner.filter(|_| node.state.is_some()).map(|(client, standing)| WireOwner {
+                client: client.bits(),
+                name: self.owners.0.get(&client).map(|it| it.0).unwrap_or_default(),
+                state: match standing {
+                    Standing::Good => OwnerState::Good,
+                    Standing::Late => OwnerState::Late,
+                    Standing::Dropped => OwnerState::Dropped,
+                },
+            });
+        WireRow {
+            id: MessageId(node.id),
+            line: interrupt::LineId(node.line.number()),
+            wiring: wires::wiring_row(node.wiring),
+            mode: match node.mode {
+                Mode::Exclusive => WireMode::Exclusive,
+                Mode::Shared => WireMode::Shared,
+            },
+            state: match node.state {
+                Some(WireState::Open) => LineState::Open,
+                Some(WireState::Told) => LineState::Held,
+                Some(WireState::HeldOff) => LineState::HeldOff,
+                None => LineState::Closing,
+            },
+            direct: node.direct,
+            owner,
+            message: node.message.map(|id| MessageId(id.bits())),
+            event: Event { cpu: node.event.cpu.index() as u8, vector: node.event.vector.bits() },
+            counters: node.handle.and_then(counters),
+            binding: node.handle.and_then(binding),
+        }
     }
 
     /// One message of a client, as it is now.
@@ -112,6 +179,7 @@ impl<B: BackEnd> Interrupts<B> {
             faults: node.statistics.faults,
             flushes_late: node.statistics.flushes_late,
             changes: self.changes,
+            wires: self.wires.count(),
         }
     }
 

@@ -204,6 +204,20 @@ fn wiring(wiring: interrupt::Wiring) -> Wiring {
     }
 }
 
+/// The core's, as the protocol's.
+pub(crate) const fn wiring_row(wiring: Wiring) -> interrupt::Wiring {
+    interrupt::Wiring {
+        trigger: match wiring.trigger {
+            Trigger::Edge => interrupt::Trigger::Edge,
+            Trigger::Level => interrupt::Trigger::Level,
+        },
+        polarity: match wiring.polarity {
+            Polarity::High => interrupt::Polarity::High,
+            Polarity::Low => interrupt::Polarity::Low,
+        },
+    }
+}
+
 fn error(error: WireError<tocsin_abi::Error>) -> Error {
     match error {
         WireError::NotYours => Error::NotYours,

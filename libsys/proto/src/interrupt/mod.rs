@@ -9,8 +9,8 @@ mod types;
 mod wires;
 
 pub use rows::{
-    Arrives, Binding, ClientRow, Counters, Cursor, Description, DeviceKind, Event, MessageRow, Row,
-    RowState, ServerRow, SpaceRow,
+    Arrives, Binding, ClientRow, Counters, Cursor, Description, DeviceKind, Event, LineState,
+    MessageRow, OwnerState, Row, RowState, ServerRow, SpaceRow, WireOwner, WireRow,
 };
 pub use subsystem::{Look, OpenDevice, Opened};
 pub use types::{
@@ -230,7 +230,7 @@ operation! { SetAffinity = 5, handles 0 => Activated;
 
 /// Rows of the domain tree. A client sees itself and its own messages; the inspector
 /// ([`crate::badge::INSPECT`]) sees everything. Every message that lives from the first
-/// request of a walk to the last is in exactly one of its rows.
+/// request of a walk to the last is in exactly one of its rows, and so is every wire.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Describe {
     /// [`Cursor::START`], or [`Description::next`] of the reply before.

@@ -13,10 +13,12 @@ mod message;
 mod server;
 #[cfg(test)]
 mod tests;
+mod wire;
 
 pub use client::{Arrives, ClientRow, DeviceKind};
 pub use message::{Binding, Counters, Event, MessageRow, RowState};
 pub use server::{ServerRow, SpaceRow};
+pub use wire::{LineState, OwnerState, WireOwner, WireRow};
 
 use crate::wire::{Bits, Reader, no_handles};
 use crate::{DecodeError, Reply, Words};
@@ -43,15 +45,18 @@ pub enum Row {
     Client(ClientRow),
     /// A message.
     Message(MessageRow),
+    /// A line that somebody has, or had.
+    Wire(WireRow),
 }
 
 const SERVER: u8 = 1;
 const SPACE: u8 = 2;
 const CLIENT: u8 = 3;
 const MESSAGE: u8 = 4;
+const WIRE: u8 = 5;
 
 /// The longest row.
-const ROW_WORDS: usize = 13;
+const ROW_WORDS: usize = WireRow::WORDS;
 
 impl Row {
     /// Appends the words.
@@ -61,6 +66,7 @@ impl Row {
             Row::Space(row) => row.put(header(SPACE, SpaceRow::WORDS), words),
             Row::Client(row) => row.put(header(CLIENT, ClientRow::WORDS), words),
             Row::Message(row) => row.put(header(MESSAGE, MessageRow::WORDS), words),
+            Row::Wire(row) => row.put(header(WIRE, WireRow::WORDS), words),
         }
     }
 
@@ -72,6 +78,7 @@ impl Row {
             Row::Space(_) => SpaceRow::WORDS,
             Row::Client(_) => ClientRow::WORDS,
             Row::Message(_) => MessageRow::WORDS,
+            Row::Wire(_) => WireRow::WORDS,
         }
     }
 
@@ -83,6 +90,7 @@ impl Row {
             (SPACE, SpaceRow::WORDS) => Row::Space(SpaceRow::get(bits, reader)?),
             (CLIENT, ClientRow::WORDS) => Row::Client(ClientRow::get(bits, reader)?),
             (MESSAGE, MessageRow::WORDS) => Row::Message(MessageRow::get(bits, reader)?),
+            (WIRE, WireRow::WORDS) => Row::Wire(WireRow::get(bits, reader)?),
             _ => return Err(DecodeError::BadValue),
         };
         // Whatever a field's reader let pass: a row has one form.

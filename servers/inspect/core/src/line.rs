@@ -7,9 +7,11 @@
 //! text in hexadecimal, because many readers of JSON lose bits of larger numbers than 2^53.
 
 use core::fmt::{self, Write};
-use tocsin_proto::interrupt::{Arrives, ClientRow, MessageRow, Row, ServerRow, SpaceRow};
+use tocsin_proto::interrupt::{
+    Arrives, Binding, ClientRow, Counters, MessageRow, Row, ServerRow, SpaceRow, WireRow,
+};
 
-use crate::names::state;
+use crate::names::{line_state, owner_state, state, wire_mode};
 
 /// What every line starts with.
 pub const PREFIX: &str = "@inspect ";
@@ -50,6 +52,7 @@ pub fn row(row: &Row, f: &mut impl Write) -> fmt::Result {
         Row::Space(row) => space(row, f),
         Row::Client(row) => client(row, f),
         Row::Message(row) => message(row, f),
+        Row::Wire(row) => wire(row, f),
     }
 }
 
@@ -68,6 +71,7 @@ fn server(row: &ServerRow, f: &mut impl Write) -> fmt::Result {
         .number("faults", row.faults)?
         .number("flushes_late", row.flushes_late)?
         .number("changes", row.changes)?
+        .number("wires", row.wires.into())?
         .end()
 }
 
@@ -105,7 +109,7 @@ fn client(row: &ClientRow, f: &mut impl Write) -> fmt::Result {
 }
 
 fn message(row: &MessageRow, f: &mut impl Write) -> fmt::Result {
-    let mut object = Object::start(f, "message")?
+    Object::start(f, "message")?
         .hex("id", row.id.0)?
         .number("owner", row.owner.into())?
         .text("store", row.kind.name())?
@@ -121,21 +125,35 @@ fn message(row: &MessageRow, f: &mut impl Write) -> fmt::Result {
         .maybe("vector", row.event.map(|event| event.vector))?
         .hex("cpus", row.cpus)?
         .number("waiting", row.waiting.into())?
-        .number("faults", row.faults.into())?;
-    if let Some(counters) = row.counters {
+        .number("faults", row.faults.into())?
+        .counters(row.counters)?
+        .binding(row.binding)?
+        .end()
+}
+
+fn wire(row: &WireRow, f: &mut impl Write) -> fmt::Result {
+    let mut object = Object::start(f, "wire")?
+        .hex("id", row.id.0)?
+        .number("line", row.line.0.into())?
+        .number("wiring", row.wiring.to_bits().into())?
+        .text("mode", wire_mode(row.mode))?
+        .text("state", line_state(row.state))?
+        .raw("direct", row.direct)?;
+    if let Some(owner) = row.owner {
         object = object
-            .number("delivered", counters.delivered)?
-            .number("coalesced", counters.coalesced)?
-            .number("blocked", counters.blocked)?
-            .number("last_cpu", counters.last_cpu.into())?;
+            .number("client", owner.client.into())?
+            .text("owner", owner.name.as_str())?
+            .text("standing", owner_state(owner.state))?;
     }
-    if let Some(binding) = row.binding {
-        object = object
-            .number("port", binding.port.into())?
-            .number("process", binding.process.into())?
-            .hex("key", binding.key)?;
+    if let Some(id) = row.message {
+        object = object.hex("message", id.0)?;
     }
-    object.end()
+    object
+        .number("cpu", row.event.cpu.into())?
+        .number("vector", row.event.vector.into())?
+        .counters(row.counters)?
+        .binding(row.binding)?
+        .end()
 }
 
 /// A line that is being written.
@@ -185,6 +203,21 @@ impl<'a, W: Write> Object<'a, W> {
         Ok(self)
     }
 
+    fn counters(self, counters: Option<Counters>) -> Result<Self, fmt::Error> {
+        let Some(counters) = counters else { return Ok(self) };
+        self.number("delivered", counters.delivered)?
+            .number("coalesced", counters.coalesced)?
+            .number("blocked", counters.blocked)?
+            .number("last_cpu", counters.last_cpu.into())
+    }
+
+    fn binding(self, binding: Option<Binding>) -> Result<Self, fmt::Error> {
+        let Some(binding) = binding else { return Ok(self) };
+        self.number("port", binding.port.into())?
+            .number("process", binding.process.into())?
+            .hex("key", binding.key)
+    }
+
     fn end(self) -> fmt::Result {
         self.0.write_char('}')
     }
@@ -229,6 +262,26 @@ mod tests {
             "@inspect {\"row\":\"message\",\"id\":\"0x5\",\"owner\":32,\"store\":\"QueueMemory\",\
              \"state\":\"quarantined\",\"address\":\"0xfee00010\",\"data\":5,\"entry\":5,\
              \"cpus\":\"0x3\",\"waiting\":1,\"faults\":0}"
+        );
+    }
+
+    #[test]
+    fn wires_are_these_lines() {
+        let rows = samples::wired();
+        let lines: Vec<String> = rows.iter().map(|each| text(|f| row(each, f))).collect();
+        let wires: Vec<&String> = lines.iter().filter(|it| it.contains("\"wire\"")).collect();
+        assert_eq!(
+            wires[0],
+            "@inspect {\"row\":\"wire\",\"id\":\"0x80000000\",\"line\":4,\"wiring\":0,\
+             \"mode\":\"exclusive\",\"state\":\"open\",\"direct\":false,\"client\":65539,\
+             \"owner\":\"console\",\"standing\":\"good\",\"message\":\"0x6\",\"cpu\":0,\"vector\":51,\
+             \"delivered\":4,\"coalesced\":1,\"blocked\":0,\"last_cpu\":0,\"port\":23,\
+             \"process\":3,\"key\":\"0x4\"}"
+        );
+        assert_eq!(
+            wires[3],
+            "@inspect {\"row\":\"wire\",\"id\":\"0x80000003\",\"line\":40,\"wiring\":1,\
+             \"mode\":\"exclusive\",\"state\":\"closing\",\"direct\":true,\"cpu\":1,\"vector\":40}"
         );
     }
 

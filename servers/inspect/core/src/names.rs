@@ -2,7 +2,9 @@
 
 use core::fmt;
 use tocsin_proto::badge;
-use tocsin_proto::interrupt::{Arrives, ClientRow, Event, RowState};
+use tocsin_proto::interrupt::{
+    Arrives, ClientRow, Event, LineState, OwnerState, RowState, WireMode, WireOwner, WireRow,
+};
 
 /// A PCI requester id: bus, device, function.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -90,6 +92,70 @@ pub const fn state(state: RowState) -> &'static str {
 /// Every state, in the order of a message's life.
 pub const STATES: [RowState; 4] =
     [RowState::Reserved, RowState::Active, RowState::Blocked, RowState::Quarantined];
+
+/// The word for what a line does.
+#[must_use]
+pub const fn line_state(state: LineState) -> &'static str {
+    match state {
+        LineState::Open => "open",
+        LineState::Held => "held",
+        LineState::HeldOff => "held-off",
+        LineState::Closing => "closing",
+    }
+}
+
+/// Every state of a line.
+pub const LINE_STATES: [LineState; 4] =
+    [LineState::Open, LineState::Held, LineState::HeldOff, LineState::Closing];
+
+/// The word for how a line's owner stands.
+#[must_use]
+pub const fn owner_state(state: OwnerState) -> &'static str {
+    match state {
+        OwnerState::Good => "good",
+        OwnerState::Late => "late",
+        OwnerState::Dropped => "dropped",
+    }
+}
+
+/// Every way that an owner can stand.
+pub const OWNER_STATES: [OwnerState; 3] = [OwnerState::Good, OwnerState::Late, OwnerState::Dropped];
+
+/// The word for whether others may have a line.
+#[must_use]
+pub const fn wire_mode(mode: WireMode) -> &'static str {
+    match mode {
+        WireMode::Exclusive => "exclusive",
+        WireMode::Shared => "shared",
+    }
+}
+
+/// Both.
+pub const WIRE_MODES: [WireMode; 2] = [WireMode::Exclusive, WireMode::Shared];
+
+/// The source that a line is one of. INTIDs: Arm IHI 0069, §2.2.
+#[must_use]
+pub const fn line_source(row: &WireRow) -> &'static str {
+    match (row.direct, row.line.0) {
+        (false, _) => "IOAPIC",
+        (true, 16..32 | 1056..1120) => "GIC PPIs",
+        (true, _) => "GIC SPIs",
+    }
+}
+
+/// A line's owner: its program, and what it is for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct OwnerName(pub WireOwner);
+
+impl fmt::Display for OwnerName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.name.as_str() {
+            "" => f.write_str("driver not known")?,
+            name => f.write_str(name)?,
+        }
+        write!(f, " ({})", ClientName(self.0.client))
+    }
+}
 
 #[cfg(test)]
 mod tests {

@@ -2,8 +2,9 @@
 
 use alloc::vec::Vec;
 use tocsin_proto::interrupt::{
-    Arrives, Binding, ClientRow, Counters, DeviceKind, Event, MessageId, MessageRow, RemapperKind,
-    Row, RowState, ServerRow, SpaceRow,
+    Arrives, Binding, ClientRow, Counters, DeviceKind, Event, LineId, LineState, MessageId,
+    MessageRow, OwnerState, Polarity, RemapperKind, Row, RowState, ServerRow, SpaceRow, Trigger,
+    WireMode, WireOwner, WireRow, Wiring,
 };
 use tocsin_proto::{ProgramName, StoreKind};
 
@@ -24,6 +25,7 @@ pub const fn server(messages: u32) -> ServerRow {
         faults: 0,
         flushes_late: 0,
         changes: 9,
+        wires: 0,
     }
 }
 
@@ -114,6 +116,63 @@ pub fn small() -> Vec<Row> {
         ..message(0x20, StoreKind::QueueMemory, 0, 5)
     };
     rows.extend([reserved, storm, untold, dead].map(Row::Message));
+    rows
+}
+
+/// An owner's line: a CPU event itself, open, and bound under the line's number.
+#[must_use]
+pub fn wire(number: u32, line: u32, client: u32, owner: &str) -> WireRow {
+    WireRow {
+        id: MessageId(0x8000_0000 | u64::from(number)),
+        line: LineId(line),
+        wiring: Wiring { trigger: Trigger::Level, polarity: Polarity::High },
+        mode: WireMode::Exclusive,
+        state: LineState::Open,
+        direct: true,
+        owner: Some(WireOwner {
+            client,
+            name: ProgramName::new(owner).unwrap_or_default(),
+            state: OwnerState::Good,
+        }),
+        message: None,
+        event: Event { cpu: 1, vector: line as u16 },
+        counters: Some(Counters { delivered: 4, coalesced: 1, blocked: 0, last_cpu: 0 }),
+        binding: Some(Binding { port: 20 + client % 8, process: client % 8, key: line.into() }),
+    }
+}
+
+/// As [`small`], with lines of each kind, as no one machine has them: one that is an IOAPIC's
+/// message, one shared of which an owner is late, one that closes.
+#[must_use]
+pub fn wired() -> Vec<Row> {
+    let mut rows = small();
+    rows[0] = Row::Server(ServerRow { wires: 4, ..server(7) });
+    let [one, other] = spaces([3, 2]);
+    (rows[1], rows[2]) = (one, other);
+    rows.push(Row::Client(ClientRow { quota: 24, ..client(0x2_f0f8, "", 1) }));
+    let pin = MessageRow { binding: None, ..message(0x2_f0f8, StoreKind::Wire, 4, 6) };
+    rows.push(Row::Message(pin));
+    let console = WireRow {
+        wiring: Wiring { trigger: Trigger::Edge, polarity: Polarity::High },
+        direct: false,
+        message: Some(pin.id),
+        event: pin.event.unwrap_or(Event { cpu: 0, vector: 0 }),
+        ..wire(0, 4, 0x1_0003, "console")
+    };
+    let shared = |row| WireRow { mode: WireMode::Shared, ..row };
+    let held = WireRow { state: LineState::Held, ..shared(wire(1, 35, 0x18, "edu")) };
+    let mut late = shared(wire(2, 35, 0x20, "lsi"));
+    if let Some(owner) = &mut late.owner {
+        owner.state = OwnerState::Late;
+    }
+    let closing = WireRow {
+        state: LineState::Closing,
+        owner: None,
+        counters: None,
+        binding: None,
+        ..wire(3, 40, 0, "")
+    };
+    rows.extend([console, held, late, closing].map(Row::Wire));
     rows
 }
 

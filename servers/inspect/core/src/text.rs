@@ -3,6 +3,7 @@
 
 #[cfg(test)]
 mod tests;
+mod wires;
 
 use alloc::collections::BTreeMap;
 use alloc::string::String;
@@ -10,7 +11,7 @@ use alloc::vec::Vec;
 use core::fmt::{self, Write};
 use tocsin_proto::interrupt::{MessageRow, RowState};
 
-use crate::names::{ClientName, EventName, Source, state};
+use crate::names::{ClientName, EventName, Source, line_source, state};
 use crate::ranges::Ranges;
 use crate::sums::Sums;
 use crate::tree::{Client, Store, Tree};
@@ -68,6 +69,20 @@ pub fn print(tree: &Tree, expand: Expand<'_>, mut print: impl FnMut(&str)) {
                 groups(store).iter().for_each(|group| each(&|line| group_line(group, line)));
             }
         }
+    }
+    let mut source = "";
+    for rows in tree.lines() {
+        let of = line_source(&rows[0]);
+        if of != source {
+            source = of;
+            each(&|line| write!(line, "  {of}:"));
+        }
+        each(&|line| wires::line(rows, line));
+        rows.iter().for_each(|row| {
+            if let Some(owner) = row.owner {
+                each(&|line| wires::owner(row, owner, line));
+            }
+        });
     }
 }
 

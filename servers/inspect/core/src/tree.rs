@@ -6,13 +6,16 @@
 mod problem;
 #[cfg(test)]
 mod tests;
+mod wires;
 
 pub use problem::Problem;
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use tocsin_proto::StoreKind;
-use tocsin_proto::interrupt::{ClientRow, MessageRow, RemapperKind, Row, ServerRow, SpaceRow};
+use tocsin_proto::interrupt::{
+    ClientRow, MessageRow, RemapperKind, Row, ServerRow, SpaceRow, WireRow,
+};
 
 use crate::sums::Sums;
 
@@ -43,6 +46,8 @@ pub struct Tree {
     pub spaces: Vec<SpaceRow>,
     /// Its clients, in the order of their numbers.
     pub clients: Vec<Client>,
+    /// Lines, by number, with a row for each owner.
+    pub wires: Vec<WireRow>,
 }
 
 impl Store {
@@ -70,7 +75,7 @@ impl Tree {
     /// What contradicts itself, or is missing.
     pub fn build(rows: &[Row]) -> Result<Tree, Problem> {
         let mut server = None;
-        let mut spaces = Vec::new();
+        let (mut spaces, mut wires) = (Vec::new(), Vec::new());
         let mut clients: BTreeMap<u32, ClientRow> = BTreeMap::new();
         let mut stores: BTreeMap<(u32, u8), Vec<MessageRow>> = BTreeMap::new();
         for row in rows {
@@ -78,6 +83,7 @@ impl Tree {
                 Row::Server(row) if server.is_none() => server = Some(row),
                 Row::Server(_) => return Err(Problem::SecondServer),
                 Row::Space(row) => spaces.push(row),
+                Row::Wire(row) => wires.push(row),
                 Row::Client(row) => {
                     if clients.insert(row.client, row).is_some() {
                         return Err(Problem::SecondClient(row.client));
@@ -89,6 +95,7 @@ impl Tree {
             }
         }
         let server = server.ok_or(Problem::NoServer)?;
+        wires.sort_unstable_by_key(|row: &WireRow| (row.line.0, row.id.0));
         spaces.sort_by_key(|space: &SpaceRow| space.cpu);
         let mut clients: Vec<Client> =
             clients.into_values().map(|row| Client { row, stores: Vec::new() }).collect();
@@ -100,19 +107,20 @@ impl Tree {
             let Some(first) = messages.first() else { continue };
             clients[place].stores.push(Store { kind: first.kind, messages });
         }
-        let tree = Tree { server, spaces, clients };
+        let tree = Tree { server, spaces, clients, wires };
         tree.check()?;
         Ok(tree)
     }
 
-    /// Its rows again, each client's before its messages'.
+    /// Its rows again, each client's before its messages', lines last.
     pub fn rows(&self) -> impl Iterator<Item = Row> {
         let clients = self.clients.iter().flat_map(|client| {
             let messages = client.stores.iter().flat_map(|store| &store.messages);
             core::iter::once(Row::Client(client.row)).chain(messages.copied().map(Row::Message))
         });
         let spaces = self.spaces.iter().copied().map(Row::Space);
-        core::iter::once(Row::Server(self.server)).chain(spaces).chain(clients)
+        let wires = self.wires.iter().copied().map(Row::Wire);
+        core::iter::once(Row::Server(self.server)).chain(spaces).chain(clients).chain(wires)
     }
 
     /// All messages.
@@ -147,7 +155,8 @@ impl Tree {
             }
         }
         self.check_numbers()?;
-        self.check_vectors()
+        self.check_vectors()?;
+        self.check_wires()
     }
 
     /// No two messages have the same id, entry or event.

@@ -2,11 +2,14 @@
 //! renamed, and what is absent is `null`. Numbers of 64 bits that are names and not counts are
 //! text in hexadecimal.
 
+mod wires;
+
 use super::parse::Snapshot;
 use inspect_core::names::{ClientName, Source, state};
 use inspect_core::{Client, Store, Sums};
 use serde::Serialize;
-use tocsin_proto::interrupt::{MessageRow, RowState, SpaceRow};
+use tocsin_proto::interrupt::{Binding, Counters, MessageRow, RowState, SpaceRow};
+use wires::LineOut;
 
 /// What the document says of itself.
 pub const SCHEMA: &str = "tocsin-inspect/1";
@@ -34,6 +37,7 @@ struct ServerOut<'a> {
     sums: SumsOut,
     vectors: Vec<SpaceOut>,
     clients: Vec<ClientOut<'a>>,
+    lines: Vec<LineOut<'a>>,
 }
 
 #[derive(Serialize)]
@@ -169,6 +173,7 @@ impl<'a> ServerOut<'a> {
             sums: tree.sums().into(),
             vectors: tree.spaces.iter().map(SpaceOut::of).collect(),
             clients: tree.clients.iter().map(ClientOut::of).collect(),
+            lines: tree.lines().filter_map(LineOut::of).collect(),
         }
     }
 }
@@ -242,18 +247,22 @@ impl MessageOut {
             cpus: hex(row.cpus),
             waiting: row.waiting,
             faults: row.faults,
-            counters: row.counters.map(|counters| CountersOut {
-                delivered: counters.delivered,
-                coalesced: counters.coalesced,
-                blocked: counters.blocked,
-                last_cpu: counters.last_cpu,
-            }),
-            binding: row.binding.map(|binding| BindingOut {
-                port: binding.port,
-                process: binding.process,
-                key: hex(binding.key),
-            }),
+            counters: row.counters.map(CountersOut::of),
+            binding: row.binding.map(BindingOut::of),
         }
+    }
+}
+
+impl CountersOut {
+    const fn of(counters: Counters) -> Self {
+        let Counters { delivered, coalesced, blocked, last_cpu } = counters;
+        Self { delivered, coalesced, blocked, last_cpu }
+    }
+}
+
+impl BindingOut {
+    fn of(binding: Binding) -> Self {
+        Self { port: binding.port, process: binding.process, key: hex(binding.key) }
     }
 }
 
@@ -271,13 +280,15 @@ mod tests {
         Snapshot { server: "interrupt".into(), steady: true, tree }
     }
 
-    /// The document of a small machine, byte for byte. A change here is a change of the schema.
+    /// The document of a small machine with lines, byte for byte. A change here is a change of the schema.
     #[test]
     fn a_small_machine_is_this_document() {
         let origin =
             Origin { scenario: "inspect".into(), machine: "q35".into(), arch: "x86_64".into() };
-        let text = document(&[snapshot(&samples::small())], Some(&origin)).expect("plain data");
+        let text = document(&[snapshot(&samples::wired())], Some(&origin)).expect("plain data");
         let golden = concat!(env!("CARGO_MANIFEST_DIR"), "/../../ci/golden/inspect.json");
+            std::fs::write(golden, &text).unwrap();
+        }
         assert_eq!(text, std::fs::read_to_string(golden).expect("it is committed"));
     }
 

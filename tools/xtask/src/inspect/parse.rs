@@ -1,6 +1,8 @@
 //! Snapshots out of a serial port's lines. What the guest writes is in `inspect_core::line`; what
 //! is not exactly that is refused, and so is a snapshot that is not whole.
 
+mod wire;
+
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use inspect_core::line::{FORMAT, PREFIX};
 use inspect_core::{Tree, names};
@@ -10,6 +12,7 @@ use tocsin_proto::interrupt::{
     Row, ServerRow, SpaceRow,
 };
 use tocsin_proto::{ProgramName, StoreKind};
+use wire::Wire;
 
 /// What one interrupt server had given out.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -50,6 +53,7 @@ enum Line {
         faults: u64,
         flushes_late: u64,
         changes: u64,
+        wires: u32,
     },
     Space {
         cpu: Option<u8>,
@@ -76,6 +80,7 @@ enum Line {
         source_last_bus: Option<u8>,
     },
     Message(Box<Message>),
+    Wire(Box<Wire>),
 }
 
 #[derive(Deserialize)]
@@ -165,6 +170,7 @@ fn row(line: Line) -> Result<Row> {
             faults,
             flushes_late,
             changes,
+            wires,
         } => Row::Server(ServerRow {
             remapper: find(RemapperKind::ALL, RemapperKind::name, &remapper)?,
             isolated,
@@ -179,6 +185,7 @@ fn row(line: Line) -> Result<Row> {
             faults,
             flushes_late,
             changes,
+            wires,
         }),
         Line::Space { cpu, total, free, quarantined } => {
             ensure!(
@@ -227,6 +234,7 @@ fn row(line: Line) -> Result<Row> {
             dma_device: dma_device_id,
         }),
         Line::Message(message) => Row::Message(message.row()?),
+        Line::Wire(wire) => Row::Wire(wire.row()?),
     })
 }
 
@@ -249,22 +257,31 @@ impl Message {
             cpus: hex(&self.cpus)?,
             waiting: self.waiting,
             faults: self.faults,
-            counters: match counts {
-                (None, None, None, None) => None,
-                (Some(delivered), Some(coalesced), Some(blocked), Some(last_cpu)) => {
-                    Some(Counters { delivered, coalesced, blocked, last_cpu })
-                }
-                _ => bail!("some counters are missing"),
-            },
-            binding: match (self.port, self.process, self.key) {
-                (None, None, None) => None,
-                (Some(port), Some(process), Some(key)) => {
-                    Some(Binding { port, process, key: hex(&key)? })
-                }
-                _ => bail!("half a binding"),
-            },
+            counters: counters(counts)?,
+            binding: binding((self.port, self.process, self.key))?,
         })
     }
+}
+
+type Counts = (Option<u64>, Option<u64>, Option<u64>, Option<u8>);
+
+/// All of them or none.
+fn counters(counts: Counts) -> Result<Option<Counters>> {
+    Ok(match counts {
+        (None, None, None, None) => None,
+        (Some(delivered), Some(coalesced), Some(blocked), Some(last_cpu)) => {
+            Some(Counters { delivered, coalesced, blocked, last_cpu })
+        }
+        _ => bail!("some counters are missing"),
+    })
+}
+
+fn binding(parts: (Option<u32>, Option<u32>, Option<String>)) -> Result<Option<Binding>> {
+    Ok(match parts {
+        (None, None, None) => None,
+        (Some(port), Some(process), Some(key)) => Some(Binding { port, process, key: hex(&key)? }),
+        _ => bail!("half a binding"),
+    })
 }
 
 /// Both or neither.
@@ -317,7 +334,7 @@ mod tests {
 
     #[test]
     fn what_the_guest_writes_is_read_back() {
-        for rows in [samples::small(), samples::large(2048)] {
+        for rows in [samples::small(), samples::wired(), samples::large(2048)] {
             let mut serial = lines(&rows);
             serial.insert(3, "pci: a line of somebody else's".into());
             let read = read(&serial).expect("whole");
@@ -332,7 +349,7 @@ mod tests {
 
     #[test]
     fn every_line_counts() {
-        let whole = lines(&samples::small());
+        let whole = lines(&samples::wired());
         for place in 0..whole.len() {
             let mut gap = whole.clone();
             gap.remove(place);
@@ -360,6 +377,24 @@ mod tests {
             ("\"port\":20,", ""),
             ("\"held\":5", "\"held\":5,\"more\":1"),
             ("\"data\":0", "\"data\":-1"),
+        ] {
+            let mut changed = whole.clone();
+            let place = changed.iter().position(|line| line.contains(from)).expect("it is there");
+            changed[place] = changed[place].replacen(from, to, 1);
+            assert!(read(&changed).is_err(), "{from} → {to}");
+        }
+        let whole = lines(&samples::wired());
+        for (from, to) in [
+            ("\"wiring\":1", "\"wiring\":4"),
+            ("\"mode\":\"shared\"", "\"mode\":\"own\""),
+            ("\"state\":\"held\"", "\"state\":\"told\""),
+            ("\"standing\":\"late\"", "\"standing\":\"lost\""),
+            (",\"standing\":\"late\"", ""),
+            ("\"state\":\"held\"", "\"state\":\"closing\""),
+            ("\"state\":\"closing\"", "\"state\":\"open\""),
+            ("\"direct\":false", "\"direct\":true"),
+            ("\"wires\":4", "\"wires\":3"),
+            ("\"line\":35,", ""),
         ] {
             let mut changed = whole.clone();
             let place = changed.iter().position(|line| line.contains(from)).expect("it is there");

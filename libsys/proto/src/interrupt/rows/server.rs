@@ -32,13 +32,15 @@ pub struct ServerRow {
     pub faults: u64,
     /// Flushes that hardware did not finish in time and that were put off.
     pub flushes_late: u64,
+    /// Wires: a row for each.
+    pub wires: u32,
     /// Counts requests and events. What differs at the end of a walk from its start may have
     /// changed in between.
     pub changes: u64,
 }
 
 impl ServerRow {
-    pub(super) const WORDS: usize = 7;
+    pub(super) const WORDS: usize = 8;
 
     pub(super) fn put(&self, header: u64, words: &mut Words) {
         words.put(
@@ -54,6 +56,7 @@ impl ServerRow {
         words.put(self.faults);
         words.put(self.flushes_late);
         words.put(self.changes);
+        words.put(self.wires.into());
     }
 
     pub(super) fn get(mut bits: Bits, reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
@@ -81,6 +84,7 @@ impl ServerRow {
             faults: reader.word()?,
             flushes_late: reader.word()?,
             changes: reader.word()?,
+            wires: reader.small()?,
         })
     }
 }

@@ -1,7 +1,7 @@
 //! Rows: words worked out by hand, round trips, one form each, decode on anything.
 
 use super::*;
-use crate::interrupt::{MessageId, RemapperKind};
+use crate::interrupt::{LineId, MessageId, Polarity, RemapperKind, Trigger, WireMode, Wiring};
 use crate::{ProgramName, StoreKind};
 use proptest::prelude::*;
 use std::vec;
@@ -123,18 +123,20 @@ fn a_server_and_a_space_are_the_words_of_the_plan() {
         faults: 5,
         flushes_late: 6,
         changes: 7,
+        wires: 8,
     };
     let one = SpaceRow { cpu: Some(2), total: 200, free: 190, quarantined: 4 };
     let all = SpaceRow { cpu: None, total: 16_384, free: 16_384, quarantined: 0 };
     let words = [
         0,
-        0x0004_0103_0701,
+        0x0004_0103_0801,
         0x3_0001_0000,
         0x2_0000_5000,
         1,
         5,
         6,
         7,
+        8,
         0x0201_0302,
         0xbe_0000_00c8,
         4,
@@ -145,11 +147,82 @@ fn a_server_and_a_space_are_the_words_of_the_plan() {
     let whole = description([Row::Server(server), Row::Space(one), Row::Space(all)], None);
     assert_eq!(&*whole.frame().words, &words);
     assert_eq!(decode(&words), Ok(whole));
-    for (place, bad) in [(1, 0x0004_0403_0701), (2, 0x1_0001_0001_0000), (9, 0xc9_0000_00c8)] {
+    for (place, bad) in
+        [(1, 0x0004_0403_0801), (2, 0x1_0001_0001_0000), (8, 0x1_0000_0000), (10, 0xc9_0000_00c8)]
+    {
         let mut words = words;
         words[place] = bad;
         assert_eq!(decode(&words), Err(DecodeError::BadValue), "{place} {bad:#x}");
     }
+}
+
+fn wire() -> WireRow {
+    WireRow {
+        id: MessageId(0x2_8000_0001),
+        line: LineId(35),
+        wiring: Wiring { trigger: Trigger::Level, polarity: Polarity::Low },
+        mode: WireMode::Shared,
+        state: LineState::HeldOff,
+        direct: false,
+        owner: Some(WireOwner {
+            client: 0x18,
+            name: ProgramName::new("edu").expect("short"),
+            state: OwnerState::Late,
+        }),
+        message: Some(MessageId(0x5_0000_0006)),
+        event: Event { cpu: 1, vector: 0x31 },
+        counters: Some(Counters { delivered: 10, coalesced: 11, blocked: 12, last_cpu: 3 }),
+        binding: Some(Binding { port: 0x14, process: 8, key: 9 }),
+    }
+}
+
+#[test]
+fn a_wire_is_the_words_of_the_plan() {
+    // Wiring: level 0, low 1. Flags: shared 0, owner 2, message 3, counters 4, binding 5.
+    let words = [
+        0,
+        0x013d_0203_0e05,
+        0x2_8000_0001,
+        0x18_0000_0023,
+        0x5_0000_0006,
+        0x0301_0031,
+        0x8_0000_0014,
+        9,
+        10,
+        11,
+        12,
+        0x75_6465,
+        0,
+        0,
+        0,
+    ];
+    let whole = description([Row::Wire(wire())], None);
+    assert_eq!(&*whole.frame().words, &words);
+    assert_eq!(decode(&words), Ok(whole));
+    for (place, bad) in [
+        // A wiring, a state, a flag, a standing that are none; bits behind them.
+        (1, 0x013d_0207_0e05),
+        (1, 0x013d_0403_0e05),
+        (1, 0x017d_0203_0e05),
+        (1, 0x033d_0203_0e05),
+        (1, 0x0001_013d_0203_0e05),
+        // Closing with an owner, open without; direct with a message.
+        (1, 0x013d_0303_0e05),
+        (1, 0x0139_0203_0e05),
+        (1, 0x013f_0203_0e05),
+        // What is absent is zero: message, counters, binding.
+        (1, 0x0135_0203_0e05),
+        (1, 0x012d_0203_0e05),
+        (1, 0x011d_0203_0e05),
+        (5, 0x1_0301_0031),
+    ] {
+        let mut words = words;
+        words[place] = bad;
+        assert_eq!(decode(&words), Err(DecodeError::BadValue), "{place} {bad:#x}");
+    }
+    let closing = WireRow { state: LineState::Closing, owner: None, message: None, ..wire() };
+    let whole = description([Row::Wire(closing)], None);
+    assert_eq!(decode(&whole.frame().words), Ok(whole));
 }
 
 #[test]
@@ -200,7 +273,7 @@ fn a_reply_is_as_long_as_a_message_can_be() {
     assert_eq!(Description::get(&mut Reader::new(&frame.words), 1), Err(DecodeError::WrongHandles));
     assert_eq!(decode(&frame.words[..20]), Err(DecodeError::WrongLength));
     assert_eq!(decode(&[]), Err(DecodeError::WrongLength));
-    for header in [0, 0x0d00, 0x0d05, 0x0c04, 0x0e04, 0x0dff] {
+    for header in [0, 0x0d00, 0x0d05, 0x0e06, 0x0c04, 0x0e04, 0x0dff] {
         assert_eq!(
             decode(&[[0, header].as_slice(), &[0; 12]].concat()),
             Err(DecodeError::BadValue)
@@ -261,7 +334,44 @@ prop_compose! {
     }
 }
 
+prop_compose! {
+    fn any_wire()(
+        ids in any::<(u64, u32, u32, u8, u16)>(), name in "[a-z-]{0,32}",
+        how in (0u8..4, any::<bool>(), any::<bool>()), state in 0usize..4, standing in 0usize..3,
+        message in option(any::<u64>()), counters in option(any::<(u64, u64, u64, u8)>()),
+        binding in option(any::<(u32, u32, u64)>()),
+    ) -> WireRow {
+        let (id, line, client, cpu, vector) = ids;
+        let (wiring, shared, direct) = how;
+        let state = [LineState::Open, LineState::Held, LineState::HeldOff, LineState::Closing][state];
+        let owner = WireOwner {
+            client,
+            name: ProgramName::new(&name).expect("fits"),
+            state: [OwnerState::Good, OwnerState::Late, OwnerState::Dropped][standing],
+        };
+        WireRow {
+            id: MessageId(id), line: LineId(line), wiring: Wiring::from_bits(wiring).expect("2 bits"),
+            mode: if shared { WireMode::Shared } else { WireMode::Exclusive }, state, direct,
+            owner: Some(owner).filter(|_| state != LineState::Closing),
+            message: message.filter(|_| !direct).map(MessageId), event: Event { cpu, vector },
+            counters: counters.map(|(delivered, coalesced, blocked, last_cpu)| {
+                Counters { delivered, coalesced, blocked, last_cpu }
+            }),
+            binding: binding.map(|(port, process, key)| Binding { port, process, key }),
+        }
+    }
+}
+
 proptest! {
+    #[test]
+    fn wires_round_trip_and_every_bit_counts(row in any_wire(), word in 0usize..14, bit in 0u32..64) {
+        let whole = description([Row::Wire(row)], None);
+        let mut words = whole.frame().words.to_vec();
+        prop_assert_eq!(decode(&words), Ok(whole.clone()));
+        words[1 + word] ^= 1 << bit;
+        prop_assert_ne!(decode(&words), Ok(whole));
+    }
+
     #[test]
     fn rows_round_trip(message in any_message(), client in any_client(), next: u64) {
         let next = Some(Cursor(next)).filter(|next| *next != Cursor::START);
@@ -272,9 +382,12 @@ proptest! {
     /// Any words behind a header that a row could have: a row and its one form, or an error.
     #[test]
     fn decode_is_total_and_rows_have_one_form(
-        kind in 0u8..6, high: u64, small in any::<bool>(), body in prop::collection::vec(any::<u64>(), 0..63),
+        kind in 0u8..7, high: u64, small in any::<bool>(), body in prop::collection::vec(any::<u64>(), 0..63),
     ) {
-        let words = [0, ServerRow::WORDS, SpaceRow::WORDS, ClientRow::WORDS, MessageRow::WORDS, 5];
+        let words = [
+            0, ServerRow::WORDS, SpaceRow::WORDS, ClientRow::WORDS, MessageRow::WORDS,
+            WireRow::WORDS, 5,
+        ];
         let words = words[usize::from(kind)];
         // Small numbers decode now and then.
         let high = if small { high & 0x0000_00ff_0707_0000 } else { high & !0xffff };

@@ -1,5 +1,5 @@
 use super::*;
-use crate::samples::{large, small};
+use crate::samples::{large, small, wired};
 use alloc::string::ToString;
 use proptest::prelude::*;
 use tocsin_proto::interrupt::{RemapperKind, Row};
@@ -31,6 +31,27 @@ fn a_small_machine_is_these_lines() {
             "      1 blocked, slots not told, entry 4, CPU 0 0x32",
             "      1 blocked (storm), slot 7, entry 3, CPU 1 0x31 -> port 20 of process 0, key 7",
             "      1 quarantined, slots not told, entry 5",
+        ]
+    );
+}
+
+#[test]
+fn lines_have_their_owners_below() {
+    let all = lines(wired(), Expand::Nothing);
+    assert_eq!(
+        all[all.len() - 8..],
+        [
+            "  IOAPIC:",
+            "    line 4: rising edge, exclusive, CPU 0 0x33, message 0x6",
+            "      console (platform 3): open -> port 23 of process 3, key 0x4; delivered 4, \
+             coalesced 1, blocked 0, last on CPU 0",
+            "  GIC SPIs:",
+            "    line 35: level high, shared by 2, CPU 1 0x23",
+            "      edu (00:03.0): held -> port 20 of process 0, key 0x23; delivered 4, \
+             coalesced 1, blocked 0, last on CPU 0",
+            "      lsi (00:04.0): open (late) -> port 20 of process 0, key 0x23; delivered 4, \
+             coalesced 1, blocked 0, last on CPU 0",
+            "    line 40: level high, exclusive, CPU 1 0x28: closing, nobody's any more",
         ]
     );
 }

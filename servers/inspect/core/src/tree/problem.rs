@@ -60,6 +60,24 @@ pub enum Problem {
         /// Messages.
         counted: usize,
     },
+    /// The server has another number of wires than rows came.
+    Wires {
+        /// What it says.
+        said: u32,
+        /// The rows.
+        counted: usize,
+    },
+    /// Two rows for one wire.
+    SecondWire(MessageId),
+    /// A line's message has no row, or one that says something else.
+    WireMessage {
+        /// The line.
+        line: u32,
+        /// Its message.
+        id: MessageId,
+    },
+    /// The rows of this line's owners contradict each other.
+    Line(u32),
 }
 
 impl fmt::Display for Problem {
@@ -88,6 +106,14 @@ impl fmt::Display for Problem {
                 let event = EventName(*event);
                 write!(f, "message {:#x} has {event}, which another one has too", id.0)
             }
+            Problem::Wires { said, counted } => {
+                write!(f, "the server has {said} wires, and {counted} rows came")
+            }
+            Problem::SecondWire(id) => write!(f, "there are two rows for wire {:#x}", id.0),
+            Problem::WireMessage { line, id } => {
+                write!(f, "line {line} is message {:#x}, whose row does not say so", id.0)
+            }
+            Problem::Line(line) => write!(f, "the owners of line {line} contradict each other"),
             Problem::Vectors { cpu, taken, counted } => {
                 write!(f, "{counted} messages are on CPU {cpu}, where {taken} vectors are taken")
             }

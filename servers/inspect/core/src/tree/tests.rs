@@ -2,7 +2,7 @@ use super::*;
 use crate::samples::{self, small};
 use alloc::string::ToString;
 use proptest::prelude::*;
-use tocsin_proto::interrupt::{Event, RowState};
+use tocsin_proto::interrupt::{Event, LineState, MessageId, Polarity, RowState, WireMode};
 
 fn problem(change: impl FnOnce(&mut Vec<Row>)) -> Problem {
     let mut rows = small();
@@ -86,6 +86,50 @@ fn everything_that_is_said_twice_is_compared() {
 }
 
 #[test]
+fn lines_are_compared_too() {
+    let whole = samples::wired();
+    let first = whole.iter().position(|row| matches!(row, Row::Wire(_))).expect("there are some");
+    let problem = |change: &dyn Fn(&mut Vec<Row>)| {
+        let mut rows = whole.clone();
+        change(&mut rows);
+        Tree::build(&rows).expect_err("it contradicts itself")
+    };
+    for place in first..whole.len() {
+        let missing = problem(&|rows| {
+            rows.remove(place);
+        });
+        assert_eq!(missing, Problem::Wires { said: 4, counted: 3 });
+        problem(&|rows| rows.push(rows[place]));
+    }
+    let wire = |place: usize, change: &dyn Fn(&mut WireRow)| {
+        problem(&|rows| match &mut rows[first + place] {
+            Row::Wire(row) => change(row),
+            other => panic!("{other:?}"),
+        })
+    };
+    let id = samples::wire(1, 35, 0, "").id;
+    assert_eq!(wire(2, &|row| row.id = id), Problem::SecondWire(id));
+    for place in [1, 2] {
+        for change in [
+            (|row| row.mode = WireMode::Exclusive) as fn(&mut WireRow),
+            |row| row.wiring.polarity = Polarity::Low,
+            |row| row.event.cpu = 0,
+            |row| row.state = LineState::HeldOff,
+            |row| row.direct = false,
+            |row| (row.state, row.owner) = (LineState::Closing, None),
+        ] {
+            assert_eq!(wire(place, &change), Problem::Line(35));
+        }
+    }
+    let twice = wire(2, &|row| row.owner = samples::wire(0, 0, 0x18, "edu").owner);
+    assert_eq!(twice, Problem::Line(35));
+    let message = Problem::WireMessage { line: 4, id: MessageId(6) };
+    assert_eq!(wire(0, &|row| row.event.vector += 1), message);
+    let lost = wire(0, &|row| row.message = Some(MessageId(5)));
+    assert_eq!(lost, Problem::WireMessage { line: 4, id: MessageId(5) });
+}
+
+#[test]
 fn devices_with_tables_of_their_own_may_use_the_same_numbers() {
     let mut rows = small();
     message(&mut rows, 5).device = Some(0x18);
@@ -98,7 +142,7 @@ fn devices_with_tables_of_their_own_may_use_the_same_numbers() {
 
 #[test]
 fn a_tree_gives_its_rows_back() {
-    for rows in [small(), samples::large(40)] {
+    for rows in [small(), samples::large(40), samples::wired()] {
         let tree = Tree::build(&rows).expect("whole");
         let again: Vec<Row> = tree.rows().collect();
         assert_eq!(again.len(), rows.len());

@@ -17,6 +17,7 @@ const SERVER: u64 = 0;
 const SPACES: u64 = 1;
 const CLIENTS: u64 = 2;
 const MESSAGES: u64 = 3;
+const BEYOND: u64 = 4;
 
 impl Place {
     /// Before everything.
@@ -30,6 +31,16 @@ impl Place {
     /// As a word. Never zero for a place that came out of a walk.
     pub const fn bits(self) -> u64 {
         self.0
+    }
+
+    /// A place among what the core does not know of, and comes behind all that it knows.
+    pub const fn beyond(number: u32) -> Place {
+        Place::of(BEYOND, number)
+    }
+
+    /// The number of such a place.
+    pub const fn number_beyond(self) -> Option<u32> {
+        if self.0 >> 32 == BEYOND { Some(self.0 as u32) } else { None }
     }
 
     const fn of(part: u64, number: u32) -> Place {

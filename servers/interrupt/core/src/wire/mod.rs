@@ -43,6 +43,7 @@ mod kernel;
 mod late;
 mod message;
 mod open;
+mod survey;
 mod table;
 mod types;
 
@@ -52,6 +53,7 @@ pub use events::Storm;
 pub use hardware::{LineError, LineHardware, LineTarget, NoLines, Way};
 pub use kernel::KernelLines;
 pub use late::Standing;
+pub use survey::{WireNode, WireStep};
 pub use types::{
     Acknowledge, LineId, Mode, OpenRequest, OpenedWire, WireError, WireId, WireInfo, WireState,
     Wiring,

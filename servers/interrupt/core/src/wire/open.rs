@@ -4,7 +4,7 @@ use super::message::Wanted;
 use super::table::{Line, Owed, Owner, State};
 use super::{
     Acknowledge, KernelLines, LineHardware, Mode, OpenRequest, OpenedWire, Outcome, Standing,
-    Trigger, Way, WireError, WireInfo, WireState, Wires,
+    Trigger, Way, WireError, WireInfo, Wires,
 };
 use crate::{BackEnd, ClientId, Core, Pair};
 
@@ -165,19 +165,8 @@ impl<L: LineHardware, K: KernelLines> Wires<L, K> {
     pub(super) fn info<B: BackEnd>(&self, core: &Core<B, K>, owner: u32) -> Option<WireInfo> {
         let own = self.owners.get(owner);
         let line = self.lines.get(own.line);
-        let state = match line.state {
-            State::HeldOff { .. } => WireState::HeldOff,
-            State::Open if own.told => WireState::Told,
-            State::Open => WireState::Open,
-            State::Closing => return None,
-        };
-        let event = match (line.message.id, line.way) {
-            (Some(id), Way::Message(source)) => {
-                let info = core.info(ClientId::line_chip(source), id).ok();
-                info.and_then(|info| info.event).unwrap_or(line.message.event)
-            }
-            _ => line.message.event,
-        };
+        let state = line.state_for(own)?;
+        let event = line.arrives(core);
         Some(WireInfo {
             id: self.owners.id(owner),
             client: own.client,

@@ -136,6 +136,10 @@ impl<T> Slab<T> {
         self.places[place as usize].0
     }
 
+    pub(super) fn peek(&self, place: u32) -> Option<&T> {
+        self.places.get(place as usize)?.1.as_ref()
+    }
+
     /// Every caller has the place from `reserve`, `find` or `iter`.
     pub(super) fn get(&self, place: u32) -> &T {
         let item = self.places[place as usize].1.as_ref();

@@ -1,6 +1,7 @@
 //! Where everything is: columns from left to right, and heights that follow the number of
 //! messages.
 
+use super::wires;
 use inspect_core::{Client, Store, Tree};
 use std::collections::BTreeMap;
 
@@ -57,6 +58,8 @@ pub struct Layout {
     pub clients: Vec<ClientPlace>,
     pub cpus: BTreeMap<CpuKey, f64>,
     pub ports: BTreeMap<PortKey, f64>,
+    /// Where lines begin, below the clients.
+    pub wires: f64,
     pub middle: f64,
     pub bottom: f64,
 }
@@ -71,6 +74,8 @@ impl Layout {
             y += place.height + GAP;
             clients.push(place);
         }
+        let lines = y;
+        let y = wires::bottom(tree, y);
         let mut cpus: BTreeMap<CpuKey, f64> = BTreeMap::new();
         let mut ports: BTreeMap<PortKey, f64> = BTreeMap::new();
         for space in tree.spaces.iter().filter(|space| space.cpu.is_some()) {
@@ -80,6 +85,9 @@ impl Layout {
             cpus.insert(row.event.map(|event| event.cpu), 0.0);
             ports.insert(row.binding.map(|binding| (binding.port, binding.process)), 0.0);
         }
+        for row in tree.wires.iter().filter(|row| row.direct) {
+            cpus.insert(Some(row.event.cpu), 0.0);
+        }
         let tall = |count: usize, each: f64| count as f64 * (each + BETWEEN) - BETWEEN;
         let height = (y - GAP - top)
             .max(tall(cpus.len(), CPU_HEIGHT))
@@ -88,7 +96,7 @@ impl Layout {
         let middle = top + height / 2.0;
         spread(&mut cpus, middle, CPU_HEIGHT);
         spread(&mut ports, middle, PORT_HEIGHT);
-        Self { clients, cpus, ports, middle, bottom: top + height }
+        Self { clients, cpus, ports, wires: lines, middle, bottom: top + height }
     }
 }
 

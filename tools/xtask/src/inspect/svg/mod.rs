@@ -1,5 +1,6 @@
 //! The domain tree as one self-contained SVG: remapper → device → store → messages → CPU →
-//! port, from left to right.
+//! port, from left to right. Lines are a source of their own below the devices: IOAPIC or GIC →
+//! line with its owners → CPU, where no message stands in between.
 //!
 //! Every message is a cell, coloured by its state, with all that is known of it as its title
 //! (a viewer shows it under the pointer); boxes and lines carry sums. A device that is to be
@@ -11,6 +12,7 @@ mod draw;
 mod flow;
 mod layout;
 mod table;
+mod wires;
 
 #[cfg(test)]
 mod tests;
@@ -69,6 +71,7 @@ fn server(draw: &mut Draw, snapshot: &Snapshot, top: f64, expand: Expand) -> f64
             cells::grid(draw, &snapshot.server, store, place, links);
         }
     }
+    wires::draw(draw, tree, &layout);
     flow::boxes(draw, tree, &layout);
     let mut bottom = layout.bottom + GAP;
     for client in tree.clients.iter().filter(|client| expand.shows(client)) {

@@ -56,6 +56,26 @@ fn a_small_machine_shows_all_levels() {
 }
 
 #[test]
+fn lines_are_drawn_with_their_owners() {
+    let svg = drawn(&samples::wired(), Expand::Nothing);
+    assert!(is_well_formed(&svg), "{svg}");
+    for text in [
+        "IOAPIC",
+        "1 line",
+        "line 4: rising edge, exclusive, CPU 0 0x33, message 0x6",
+        "GIC SPIs",
+        "2 lines",
+        "line 35: level high, shared, CPU 1 0x23",
+        "lsi (00:04.0): open (late), 4 packets, 1 coalesced, port 20 of process 0, key 0x23",
+        "closing, nobody's any more",
+    ] {
+        assert!(svg.contains(&format!(">{text}<")), "{text}");
+    }
+    // Messages only.
+    assert_eq!(svg.matches("class=\"m ").count(), 7);
+}
+
+#[test]
 fn an_expanded_device_has_a_row_for_each_message() {
     let named = ["edu".to_string()];
     let svg = drawn(&samples::small(), Expand::Named(&named));
