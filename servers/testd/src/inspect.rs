@@ -73,6 +73,7 @@ fn inspect_no_cursor_leads_to_others(ctx: &Ctx) -> Outcome {
             let own = match row {
                 Row::Client(row) => row.client == u32::from(GHOST),
                 Row::Message(row) => row.owner == u32::from(GHOST),
+                Row::Wire(row) => row.owner.is_some_and(|it| it.client == u32::from(GHOST)),
                 Row::Server(_) | Row::Space(_) => false,
             };
             check(own, format_args!("cursor {cursor:#x} leads to {row:?}"))?;
