@@ -44,9 +44,7 @@ pub fn silence(registers: &impl HpetRegisters) -> Result<Silenced, Malformed> {
         let at = timer::configuration(number);
         let before = TimerConfiguration::decode(registers.read(at));
         found.running += u8::from(before.has(TimerConfiguration::ENABLED));
-        // The interrupt first: without FSB_EN an enabled comparator would raise its wire.
-        let disabled = before.encode() & !TimerConfiguration::ENABLED;
-        registers.write(at, disabled);
+        // At once: enabled and without FSB_EN it would raise its wire (§2.3.8).
         registers.write(at, before.silent().encode());
         let after = TimerConfiguration::decode(registers.read(at));
         let loud = TimerConfiguration::ENABLED | TimerConfiguration::MESSAGE;
