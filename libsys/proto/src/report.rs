@@ -1,7 +1,7 @@
 //! What drivers tell the demonstration: rows of its table, sums, text, and "done".
 
-use crate::wire::{get_entry, operation, protocol, put_entry};
-use crate::{Nothing, StoreKind, Text};
+use crate::wire::{Reader, get_entry, operation, protocol, put_entry};
+use crate::{DecodeError, Nothing, StoreKind, Text, Words};
 
 protocol! {
     errors {
@@ -135,6 +135,19 @@ operation! { Done = 3, handles 0 => Nothing;
     }
 }
 
+/// Of which device, and which of its stores.
+fn put_store(words: &mut Words, requester: u16, kind: StoreKind) {
+    words.put(u64::from(requester) | (kind as u64) << 16);
+}
+
+fn get_store(reader: &mut Reader<'_>) -> Result<(u16, StoreKind), DecodeError> {
+    let mut bits = reader.bits()?;
+    let requester = bits.half();
+    let kind = StoreKind::from_code(u64::from(bits.byte()))?;
+    bits.end()?;
+    Ok((requester, kind))
+}
+
 /// One store's sums.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Summary {
@@ -158,7 +171,7 @@ pub struct Summary {
 
 operation! { Summary = 4, handles 0 => Nothing;
     put(request, words) {
-        words.put(u64::from(request.requester) | (request.kind as u64) << 16);
+        put_store(words, request.requester, request.kind);
         words.put(request.reserved);
         words.put(request.active);
         words.put(request.fired);
@@ -167,10 +180,7 @@ operation! { Summary = 4, handles 0 => Nothing;
         words.put(request.wrong);
     }
     get(reader) {
-        let mut bits = reader.bits()?;
-        let requester = bits.half();
-        let kind = StoreKind::from_code(u64::from(bits.byte()))?;
-        bits.end()?;
+        let (requester, kind) = get_store(reader)?;
         let (reserved, active) = (reader.word()?, reader.word()?);
         let (fired, delivered) = (reader.word()?, reader.word()?);
         let (coalesced, wrong) = (reader.word()?, reader.word()?);
@@ -197,17 +207,14 @@ pub struct Standing {
 
 operation! { Standing = 5, handles 0 => Nothing;
     put(request, words) {
-        words.put(u64::from(request.requester) | (request.kind as u64) << 16);
+        put_store(words, request.requester, request.kind);
         words.put(request.messages);
         words.put(request.active);
         words.put(request.delivered);
         words.put(request.coalesced);
     }
     get(reader) {
-        let mut bits = reader.bits()?;
-        let requester = bits.half();
-        let kind = StoreKind::from_code(u64::from(bits.byte()))?;
-        bits.end()?;
+        let (requester, kind) = get_store(reader)?;
         let (messages, active) = (reader.word()?, reader.word()?);
         let (delivered, coalesced) = (reader.word()?, reader.word()?);
         Ok(Standing { requester, kind, messages, active, delivered, coalesced })
@@ -232,7 +239,7 @@ operation! { Hold = 6, handles 0 => Held;
         match reader.word()? {
             0 => Ok(Hold::UntilSeen),
             1 => Ok(Hold::UntilOthersStand),
-            _ => Err(crate::DecodeError::BadValue),
+            _ => Err(DecodeError::BadValue),
         }
     }
 }
@@ -251,10 +258,7 @@ impl crate::Reply for Held {
         words.put((*self == Held::GoOn).into());
     }
 
-    fn get(
-        reader: &mut crate::wire::Reader<'_>,
-        handles: usize,
-    ) -> Result<Self, crate::DecodeError> {
+    fn get(reader: &mut crate::wire::Reader<'_>, handles: usize) -> Result<Self, DecodeError> {
         crate::wire::no_handles(handles)?;
         Ok(if reader.flag()? { Held::GoOn } else { Held::NotYet })
     }
