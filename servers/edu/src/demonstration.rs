@@ -1,16 +1,17 @@
 //! What the device is made to do, and what must come of it.
 
 use core::iter::repeat_n;
+use core::slice;
 
 use demo_core::{Arrival, Ledger, Raised, Rig, drill};
 use demo_driver::{
-    Expected, Reporter, RigError, Stop, activate, counters, hear, refused, row, silence_pin,
+    Expected, Reporter, RigError, Stop, activate, close_books, hear, refused, silence_pin, standing,
 };
 use libsys::interrupt::Interrupts;
 use libsys::object::Port;
 use libsys::pci::Device as PciDevice;
 use libsys::proto::pci::Enables;
-use libsys::proto::report::{Done, Standing, Summary};
+use libsys::proto::report::Done;
 use libsys::startup::Environment;
 use libsys::store::Store;
 use libsys::{Error, Startup};
@@ -117,24 +118,14 @@ pub fn run(env: &Startup, reporter: &Reporter) -> Result<Done, Stop<DeviceError>
     drill::resumed(&mut rig, &mut ledger, KEY)?;
     drill::singles(&mut rig, &mut ledger, [KEY].into_iter())?;
 
-    let so_far = ledger.account(KEY);
-    reporter.stand(&[Standing {
-        requester: identity.requester,
-        kind: store.kind(),
-        messages: 1,
-        active: 1,
-        delivered: so_far.delivered(),
-        coalesced: so_far.coalesced(),
-    }])?;
+    reporter.stand(&[standing(&identity, store.kind(), &ledger)])?;
 
     drill::bursts(&mut rig, &mut ledger, repeat_n(KEY, BURSTS))?;
     // When this returns no event is in flight: what has not come by now never will.
     interrupt.deactivate()?;
     drill::settle(&mut rig, &mut ledger)?;
     drill::close(&mut ledger, [KEY].into_iter())?;
-    ledger.agree(KEY, counters(&interrupt.status()?))?;
 
-    let books = ledger.account(KEY);
     reporter.line(format_args!(
         "1 message in the MSI capability: register 0x60 raised {} times and {} factorials \
          finished, one at a time; {BURSTS} bursts of {}; masked, nothing came until it was \
@@ -143,23 +134,8 @@ pub fn run(env: &Startup, reporter: &Reporter) -> Result<Done, Stop<DeviceError>
         FACTORIALS.len(),
         drill::BURST,
     ))?;
-    reporter.row(&row(&identity, &interrupt, route, &books))?;
-    reporter.summary(&Summary {
-        requester: identity.requester,
-        kind: store.kind(),
-        reserved: 1,
-        active: 1,
-        fired: books.fired(),
-        delivered: books.delivered(),
-        coalesced: books.coalesced(),
-        wrong: 0,
-    })?;
+    let (message, route) = (slice::from_ref(&interrupt), slice::from_ref(&route));
+    let done = close_books(reporter, &identity, store.kind(), message, route, &mut ledger)?;
     interrupt.release()?;
-    Ok(Done {
-        ok: true,
-        slots: 1,
-        fired: books.fired(),
-        delivered: books.delivered(),
-        kind: store.kind(),
-    })
+    Ok(done)
 }

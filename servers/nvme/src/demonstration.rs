@@ -6,12 +6,12 @@
 use alloc::vec::Vec;
 
 use demo_core::{Arrival, Ledger, Raised, Rig, drill};
-use demo_driver::{Reporter, RigError, Stop, activate, counters, hear, row, silence_pin};
+use demo_driver::{Reporter, RigError, Stop, activate, close_books, hear, silence_pin, standing};
 use libsys::interrupt::{Interrupt, Interrupts};
 use libsys::object::Port;
 use libsys::pci::Device as PciDevice;
 use libsys::proto::pci::Enables;
-use libsys::proto::report::{Done, Standing, Summary};
+use libsys::proto::report::Done;
 use libsys::startup::Environment;
 use libsys::store::Store;
 use libsys::{Error, Startup};
@@ -88,15 +88,7 @@ pub fn run(env: &Startup, reporter: &Reporter) -> Result<Done, Stop<DeviceError>
         drill::singles(&mut rig, &mut ledger, keys())?;
     }
     masked(&mut rig, &mut ledger, &slots)?;
-    let so_far = ledger.totals(keys());
-    reporter.stand(&[Standing {
-        requester: identity.requester,
-        kind: store.kind(),
-        messages: u64::from(QUEUES),
-        active: u64::from(QUEUES),
-        delivered: so_far.delivered,
-        coalesced: so_far.coalesced,
-    }])?;
+    reporter.stand(&[standing(&identity, store.kind(), &ledger)])?;
     drill::bursts(&mut rig, &mut ledger, keys())?;
     for interrupt in &mut slots {
         interrupt.deactivate()?;
@@ -104,7 +96,6 @@ pub fn run(env: &Startup, reporter: &Reporter) -> Result<Done, Stop<DeviceError>
     drill::settle(&mut rig, &mut ledger)?;
     drill::close(&mut ledger, keys())?;
 
-    let sums = ledger.totals(keys());
     reporter.line(format_args!(
         "{QUEUES} of {} MSI-X slots, one a queue and filled while the controller ran: each \
          raised alone {ROUNDS} times and in bursts of {}; masked, its pending bit was set and \
@@ -112,20 +103,7 @@ pub fn run(env: &Startup, reporter: &Reporter) -> Result<Done, Stop<DeviceError>
         store.capacity().unwrap_or(0),
         drill::BURST,
     ))?;
-    for ((key, interrupt), route) in keys().zip(&slots).zip(routes) {
-        ledger.agree(key, counters(&interrupt.status()?))?;
-        reporter.row(&row(&identity, interrupt, route, &ledger.account(key)))?;
-    }
-    reporter.summary(&Summary {
-        requester: identity.requester,
-        kind: store.kind(),
-        reserved: u64::from(QUEUES),
-        active: u64::from(QUEUES),
-        fired: sums.fired,
-        delivered: sums.delivered,
-        coalesced: sums.coalesced,
-        wrong: 0,
-    })?;
+    let done = close_books(reporter, &identity, store.kind(), &slots, &routes, &mut ledger)?;
     for queue in &queues {
         controller.delete(queue).map_err(Stop::Device)?;
     }
@@ -133,13 +111,7 @@ pub fn run(env: &Startup, reporter: &Reporter) -> Result<Done, Stop<DeviceError>
     for interrupt in slots {
         interrupt.release()?;
     }
-    Ok(Done {
-        ok: true,
-        slots: u64::from(QUEUES),
-        fired: sums.fired,
-        delivered: sums.delivered,
-        kind: store.kind(),
-    })
+    Ok(done)
 }
 
 /// Masks each slot and fires it: its pending bit is set and nothing comes; unmasked, the

@@ -8,13 +8,13 @@ use alloc::vec::Vec;
 
 use demo_core::{Arrival, Ledger, Raised, Rig, drill};
 use demo_driver::{
-    Expected, Reporter, RigError, Stop, activate, counters, hear, move_to, row, silence_pin,
+    Expected, Reporter, RigError, Stop, activate, close_books, hear, move_to, silence_pin, standing,
 };
 use libsys::interrupt::{Activated, Interrupt, Interrupts};
 use libsys::object::Port;
 use libsys::pci::Device as PciDevice;
 use libsys::proto::pci::Enables;
-use libsys::proto::report::{Done, Standing, Summary};
+use libsys::proto::report::Done;
 use libsys::startup::Environment;
 use libsys::store::Store;
 use libsys::{Error, Startup};
@@ -92,15 +92,7 @@ pub fn run(env: &Startup, reporter: &Reporter) -> Result<Done, Stop<DeviceError>
         }
     }
     masked(&mut rig, &mut ledger, &slots)?;
-    let so_far = ledger.totals(keys());
-    reporter.stand(&[Standing {
-        requester: identity.requester,
-        kind: store.kind(),
-        messages: count.into(),
-        active: count.into(),
-        delivered: so_far.delivered,
-        coalesced: so_far.coalesced,
-    }])?;
+    reporter.stand(&[standing(&identity, store.kind(), &ledger)])?;
     drill::bursts(&mut rig, &mut ledger, keys())?;
     for interrupt in &mut slots {
         interrupt.deactivate()?;
@@ -108,7 +100,6 @@ pub fn run(env: &Startup, reporter: &Reporter) -> Result<Done, Stop<DeviceError>
     drill::settle(&mut rig, &mut ledger)?;
     drill::close(&mut ledger, keys())?;
 
-    let sums = ledger.totals(keys());
     reporter.line(format_args!(
         "{count} of {all_slots} MSI slots in one block, one an interrupter: each raised alone on \
          each of {} CPUs, and in bursts of {}; masked at the remapper, the others went on, and it \
@@ -116,31 +107,12 @@ pub fn run(env: &Startup, reporter: &Reporter) -> Result<Done, Stop<DeviceError>
         env.cpus,
         drill::BURST,
     ))?;
-    for ((key, interrupt), route) in keys().zip(&slots).zip(routes) {
-        ledger.agree(key, counters(&interrupt.status()?))?;
-        reporter.row(&row(&identity, interrupt, route, &ledger.account(key)))?;
-    }
-    reporter.summary(&Summary {
-        requester: identity.requester,
-        kind: store.kind(),
-        reserved: count.into(),
-        active: count.into(),
-        fired: sums.fired,
-        delivered: sums.delivered,
-        coalesced: sums.coalesced,
-        wrong: 0,
-    })?;
+    let done = close_books(reporter, &identity, store.kind(), &slots, &routes, &mut ledger)?;
     controller.reset().map_err(Stop::Device)?;
     for interrupt in slots {
         interrupt.release()?;
     }
-    Ok(Done {
-        ok: true,
-        slots: count.into(),
-        fired: sums.fired,
-        delivered: sums.delivered,
-        kind: store.kind(),
-    })
+    Ok(done)
 }
 
 /// The CPU of a slot in a round.

@@ -64,6 +64,12 @@ impl Ledger {
         Ledger { accounts: vec![Account::default(); len] }
     }
 
+    /// All keys.
+    #[must_use]
+    pub const fn keys(&self) -> core::ops::Range<u64> {
+        0..self.accounts.len() as u64
+    }
+
     fn at(&mut self, key: u64) -> Result<&mut Account, Mismatch> {
         usize::try_from(key)
             .ok()

@@ -5,9 +5,11 @@
 
 extern crate alloc;
 
+mod books;
 mod refusal;
 mod stop;
 
+pub use books::{close_books, standing};
 pub use refusal::{Expected, refused};
 pub use stop::{RigError, Stop};
 
