@@ -1,5 +1,6 @@
 //! Host tests.
 
+mod alone;
 mod asids;
 mod authority;
 mod budget;

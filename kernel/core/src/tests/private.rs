@@ -1,55 +1,13 @@
 //! Vectors that every CPU has for itself beside the shared ones, as PPIs are on aarch64.
 
-use tocsin_abi::{Error, MessageState, MessageStatus, Syscall, Trigger};
+use tocsin_abi::{Error, MessageState, Syscall, Trigger};
 
+use super::alone::{EDGE, LEVEL, activate, ask, bound, packet, status, world};
 use super::invariants::check_invariants;
 use super::platform::{FIRST_VECTOR, FIRST_WIRE, OWN, PRIVATE};
-use super::world::{SMALL, Size, World};
+use super::world::World;
 
-const EDGE: u64 = Trigger::Edge as u64;
-const LEVEL: u64 = Trigger::Level as u64;
 const LINE: u16 = PRIVATE.0 + 1;
-
-/// Three CPUs; the root process is the interrupt server and everybody else.
-fn world() -> World {
-    let world = World::new(Size { cpus: 3, ..SMALL });
-    world.k.platform.shared.set(true);
-    world
-}
-
-/// A message that is bound to a port of its own.
-fn bound(world: &World) -> (u64, u64) {
-    let thread = world.root.thread;
-    let port = world.must(thread, Syscall::PortCreate, &[]);
-    let message = world.must(thread, Syscall::MessageCreate, &[world.roots.control, 0, 0, 0]);
-    world.must(thread, Syscall::MessageBind, &[message, port, 7]);
-    (message, port)
-}
-
-fn ask(world: &World, call: Syscall, arguments: &[u64]) -> Result<u64, Error> {
-    world.ask(world.root.thread, call, arguments)
-}
-
-fn activate(
-    world: &World,
-    message: u64,
-    cpu: u64,
-    vector: u16,
-    trigger: u64,
-) -> Result<u64, Error> {
-    ask(world, Syscall::MessageActivate, &[message, cpu, vector.into(), trigger])
-}
-
-fn packet(world: &World, port: u64) -> Result<u32, Error> {
-    ask(world, Syscall::PortWait, &[port, 0, 1, 0])?;
-    Ok(world.packet(world.root.thread).count)
-}
-
-fn status(world: &World, message: u64) -> MessageStatus {
-    world.must(world.root.thread, Syscall::MessageRead, &[message]);
-    let values = world.values(world.root.thread);
-    MessageStatus::from_values([values[0], values[1], values[2], values[3], values[4]])
-}
 
 fn is_on(world: &World, cpu: usize) -> Option<Trigger> {
     world.k.platform.private.borrow().get(&(cpu, LINE)).copied()

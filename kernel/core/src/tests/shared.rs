@@ -1,61 +1,15 @@
 //! Vectors that all CPUs share, as INTIDs are on aarch64: moves, quarantine by rounds, and
 //! wires that the interrupt controller holds back.
 
-use tocsin_abi::{Error, Kind, MessageState, MessageStatus, Syscall, Trigger};
+use tocsin_abi::{Error, Kind, MessageState, Syscall};
 
+use super::alone::{self, EDGE, LEVEL, activate, ask, bound, packet, status, world};
 use super::invariants::check_invariants;
 use super::platform::{FIRST_VECTOR, FIRST_WIRE, HOLE};
-use super::world::{SMALL, Size, World, to};
+use super::world::{World, to};
 
-const EDGE: u64 = Trigger::Edge as u64;
-const LEVEL: u64 = Trigger::Level as u64;
 const WIRE: u64 = FIRST_WIRE as u64;
 const EVENT: u64 = FIRST_VECTOR as u64;
-
-/// Three CPUs that share vectors; the root process is the interrupt server and everybody else.
-fn world() -> World {
-    let world = World::new(Size { cpus: 3, ..SMALL });
-    world.k.platform.shared.set(true);
-    world
-}
-
-fn message(world: &World) -> u64 {
-    world.must(world.root.thread, Syscall::MessageCreate, &[world.roots.control, 0, 0, 0])
-}
-
-/// A message that is bound to a port of its own.
-fn bound(world: &World) -> (u64, u64) {
-    let port = world.must(world.root.thread, Syscall::PortCreate, &[]);
-    let message = message(world);
-    world.must(world.root.thread, Syscall::MessageBind, &[message, port, 7]);
-    (message, port)
-}
-
-fn ask(world: &World, call: Syscall, arguments: &[u64]) -> Result<u64, Error> {
-    world.ask(world.root.thread, call, arguments)
-}
-
-fn activate(
-    world: &World,
-    message: u64,
-    cpu: u64,
-    vector: u64,
-    trigger: u64,
-) -> Result<u64, Error> {
-    ask(world, Syscall::MessageActivate, &[message, cpu, vector, trigger])
-}
-
-fn status(world: &World, message: u64) -> MessageStatus {
-    world.must(world.root.thread, Syscall::MessageRead, &[message]);
-    let values = world.values(world.root.thread);
-    MessageStatus::from_values([values[0], values[1], values[2], values[3], values[4]])
-}
-
-/// Events in the packet that waits.
-fn packet(world: &World, port: u64) -> Result<u32, Error> {
-    ask(world, Syscall::PortWait, &[port, 0, 1, 0])?;
-    Ok(world.packet(world.root.thread).count)
-}
 
 fn drain(world: &World, vector: u64) -> Result<u64, Error> {
     ask(world, Syscall::VectorDrain, &[world.roots.control, 0, vector])
@@ -93,7 +47,7 @@ fn a_move_keeps_the_number_and_needs_no_drain() {
     world.device_event(2, FIRST_VECTOR);
     assert_eq!(packet(&world, port), Ok(2));
     assert_eq!(drain(&world, EVENT), Err(Error::BadState), "it is live");
-    let other = self::message(&world);
+    let other = alone::message(&world);
     assert_eq!(activate(&world, other, 1, EVENT, EDGE), Err(Error::VectorInUse));
     check_invariants(world.k);
 }
@@ -170,7 +124,7 @@ fn its_own_number_needs_no_drain_and_another_message_s_does() {
     let before = place(first);
     world.must(world.root.thread, Syscall::HandleClose, &[first]);
     let third = loop {
-        let third = self::message(&world);
+        let third = alone::message(&world);
         if place(third) == before {
             break third;
         }
@@ -322,10 +276,10 @@ fn triggers_are_checked_before_anything_changes() {
     assert_eq!(status(&world, message).state, MessageState::Reserved);
     activate(&world, message, 0, WIRE, LEVEL).expect("a wire");
     assert_eq!(activate(&world, message, 1, WIRE, EDGE), Err(Error::BadArgument), "it is level");
-    let hole = activate(&world, message, 0, HOLE.into(), EDGE);
+    let hole = activate(&world, message, 0, HOLE, EDGE);
     assert_eq!(hole, Err(Error::BadVector), "between first and last, and no device's");
     world.k.platform.shared.set(false);
-    let other = self::message(&world);
+    let other = alone::message(&world);
     assert_eq!(activate(&world, other, 0, EVENT + 2, LEVEL), Err(Error::NotSupported));
 }
 
